@@ -1,0 +1,1 @@
+"""What happens in Outrider, and the kernel that records, reads and carries it."""

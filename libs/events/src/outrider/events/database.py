@@ -1,0 +1,214 @@
+"""Postgres as the rest of the code sees it, and its migrations. The only module that imports asyncpg."""
+
+import hashlib
+import importlib
+import json
+import pkgutil
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any, Protocol, cast
+
+import asyncpg
+
+from outrider.events.errors import Unavailable
+
+Row = Mapping[str, Any]
+"""One row by column name; `jsonb` columns are JSON types."""
+
+DISCONNECTED: tuple[type[Exception], ...] = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    OSError,
+    Unavailable,
+)
+"""What a restart of Postgres looks like from here: come again later."""
+UniqueViolation: type[Exception] = asyncpg.UniqueViolationError
+Forbidden: type[Exception] = asyncpg.InsufficientPrivilegeError
+MIGRATION_LOCK = 6091845622
+ROLES = ("outrider_api", "outrider_dispatcher", "outrider_sender", "outrider_reply_watcher")
+
+
+class Db(Protocol):
+    """One connection; inside ``async with db.transaction()`` all or nothing."""
+
+    async def execute(self, query: str, /, *args: object) -> str:
+        """Run a statement; answers its command tag."""
+        ...
+
+    async def executemany(self, query: str, args: Sequence[Sequence[object]], /) -> None:
+        """Run one statement for many argument lists, all or nothing."""
+        ...
+
+    async def fetch(self, query: str, /, *args: object) -> Sequence[Row]:
+        """Every row."""
+        ...
+
+    async def fetchrow(self, query: str, /, *args: object) -> Row | None:
+        """The first row, if any."""
+        ...
+
+    async def fetchval(self, query: str, /, *args: object) -> Any:  # noqa: ANN401  # a value of any column type
+        """The first column of the first row, or None."""
+        ...
+
+    def transaction(self) -> AbstractAsyncContextManager[Any]:
+        """Begin, and commit or roll back at the end of the block."""
+        ...
+
+
+class Pool(Protocol):
+    """Connections to lend; the same verbs on the pool use one of them for one statement."""
+
+    async def execute(self, query: str, /, *args: object) -> str:
+        """Run a statement; answers its command tag."""
+        ...
+
+    async def fetch(self, query: str, /, *args: object) -> Sequence[Row]:
+        """Every row."""
+        ...
+
+    async def fetchrow(self, query: str, /, *args: object) -> Row | None:
+        """The first row, if any."""
+        ...
+
+    async def fetchval(self, query: str, /, *args: object) -> Any:  # noqa: ANN401  # a value of any column type
+        """The first column of the first row, or None."""
+        ...
+
+    def acquire(self) -> AbstractAsyncContextManager[Db]:
+        """Lend a connection for the block."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection once it is given back."""
+        ...
+
+    def terminate(self) -> None:
+        """Close every connection now."""
+        ...
+
+
+async def connect(url: str, *schemas: str, name: str = "outrider", size: int = 10) -> Pool:
+    """A pool whose connections look for tables in `schemas`, in that order. Raises Unavailable."""
+    try:
+        pool = await asyncpg.create_pool(
+            url,
+            min_size=0,  # a floor would be kept up by a loop of its own, against a database that is down or gone
+            max_size=size,
+            init=_speak_json,
+            timeout=10,
+            command_timeout=60,
+            server_settings={"search_path": ",".join([*schemas, "pg_temp"]), "application_name": name, "jit": "off"},
+        )
+        await pool.fetchval("select 1")
+    except DISCONNECTED as error:
+        raise Unavailable(str(error)) from error
+    return cast("Pool", pool)
+
+
+async def _speak_json(connection: "asyncpg.Connection[Any]") -> None:
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_dump, decoder=json.loads, format="text")
+
+
+def _dump(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+async def migrate(admin_url: str, passwords: Mapping[str, str], clock: str | None = None) -> None:
+    """Create what is missing: login roles, schemas, tables, the clock's anchor. Runs once at a time, forward only.
+
+    `passwords` maps each of ROLES to its password; a role that is left out keeps the one it has. `clock` is None for
+    real time or ``<RFC 3339 start>@<speed>``. Raises ValueError for another clock than the data has, or for a
+    migration that was changed after it had run.
+    """
+    connection = await asyncpg.connect(admin_url)
+    try:
+        await connection.execute("select pg_advisory_lock($1)", MIGRATION_LOCK)
+        await _roles(connection, passwords)
+        await connection.execute("create schema if not exists log")
+        await connection.execute(
+            "create table if not exists log.migrations (schema text, file text, sha256 text not null, "
+            "applied_at timestamptz not null default now(), primary key (schema, file))"
+        )
+        await _apply(connection, "log", files("outrider.events") / "schema", role=None)
+        for member in _members():
+            folder = files(f"outrider.{member}")
+            for schema, place in ((member, folder / "schema"), (f"{member}_work", folder / "work")):
+                if place.is_dir():
+                    await _own_schema(connection, schema, f"outrider_{member}")
+                    await _apply(connection, schema, place, role=f"outrider_{member}")
+        await _anchor(connection, clock or "")
+    finally:
+        await connection.close()
+
+
+def _members() -> list[str]:
+    """Every installed member of the namespace that brings tables of its own."""
+    found = sorted(module.name for module in pkgutil.iter_modules(importlib.import_module("outrider").__path__))
+    return [name for name in found if name != "events" and (files(f"outrider.{name}") / "schema").is_dir()]
+
+
+async def _roles(connection: "asyncpg.Connection[Any]", passwords: Mapping[str, str]) -> None:
+    for role in ROLES:
+        known = await connection.fetchval("select true from pg_roles where rolname = $1", role)
+        if not known:
+            await connection.execute(f'create role "{role}" login')
+        if password := passwords.get(role):
+            quoted = await connection.fetchval("select quote_literal($1::text)", password)
+            await connection.execute(f'alter role "{role}" login password {quoted}')
+
+
+async def _own_schema(connection: "asyncpg.Connection[Any]", schema: str, role: str) -> None:
+    """The schema is the service's own; the kernel's two tables come with it."""
+    await connection.execute(f'create schema if not exists "{schema}" authorization "{role}"')
+    await _apply(connection, schema, files("outrider.events") / "schema_service", role=role)
+
+
+async def _apply(connection: "asyncpg.Connection[Any]", schema: str, folder: Traversable, role: str | None) -> None:
+    for place in sorted(folder.iterdir(), key=lambda file: file.name):
+        if not place.name.endswith(".sql"):
+            continue
+        sql = place.read_text(encoding="utf-8")
+        digest = hashlib.sha256(sql.encode()).hexdigest()
+        name = f"{folder.name}/{place.name}"
+        known = await connection.fetchval(
+            "select sha256 from log.migrations where schema = $1 and file = $2", schema, name
+        )
+        if known is not None and known != digest:
+            raise ValueError(f"migration {schema} {name} was changed after it had run: write a new file instead")
+        if known is None:
+            async with connection.transaction():
+                await connection.execute(f'set local search_path to "{schema}", log')
+                if role is not None:
+                    await connection.execute(f'set local role "{role}"')
+                await connection.execute(sql)
+                await connection.execute("reset role")
+                await connection.execute(
+                    "insert into log.migrations (schema, file, sha256) values ($1, $2, $3)", schema, name, digest
+                )
+
+
+async def _anchor(connection: "asyncpg.Connection[Any]", spec: str) -> None:
+    known = await connection.fetchval("select spec from log.clock")
+    if known is not None and known != spec:
+        raise ValueError(f"these data were begun with the clock {known or 'real'!r}, not {spec or 'real'!r}")
+    if known is None:
+        start, _, speed = spec.partition("@")
+        real = datetime.now(UTC)
+        virtual = datetime.fromisoformat(start) if start else real
+        if virtual.tzinfo is None:
+            raise ValueError(f"OUTRIDER_CLOCK wants a start with a zone, as 2026-01-05T08:00:00Z@3600: {spec!r}")
+        await connection.execute(
+            "insert into log.clock (spec, started, virtual, speed) values ($1, $2, $3, $4)",
+            spec,
+            real,
+            virtual,
+            float(speed or 1),
+        )

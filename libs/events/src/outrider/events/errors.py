@@ -1,0 +1,54 @@
+"""The ways a thing goes wrong: refused (the caller's turn), in conflict (ours: decide again), too late."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from outrider.events.message import Json
+
+
+class Refused(Exception):
+    """A command breaks a rule. Nothing was recorded; the docstring of the subclass is the message."""
+
+    status: ClassVar[int] = 422
+    code: ClassVar[str] = "refused"
+
+    def __init_subclass__(cls, *, status: int, code: str, **kwargs: Any) -> None:
+        """Set the whole contract on the class line: HTTP status and code."""
+        super().__init_subclass__(**kwargs)
+        cls.status, cls.code = status, code
+
+    def __init__(self, **details: Any) -> None:
+        """Take the details that the answer shows: ids, numbers, fields; never a secret."""
+        super().__init__((self.__doc__ or self.code).strip().splitlines()[0])
+        self.details: Json = details
+
+    def problem(self) -> Json:
+        """The body of the answer. RFC 9457."""
+        body: Json = {"type": f"/errors/{self.code}", "status": self.status, "code": self.code, "message": str(self)}
+        return {**body, "details": self.details} if self.details else body
+
+
+class Conflict(Exception):
+    """A stream moved on since it was read: read it again and decide again."""
+
+    def __init__(self, streams: Sequence[str]) -> None:
+        """Name the streams that moved."""
+        super().__init__(f"moved on: {', '.join(streams)}")
+        self.streams = tuple(streams)
+
+
+class TimedOut(Exception):
+    """Nothing answered in time; whether the thing was done is not known."""
+
+
+class Unavailable(Exception):
+    """The database or the bus cannot be reached: nothing was accepted."""
+
+
+class NotYet(Exception):
+    """The handler cannot decide now (its reader is behind, a slot is taken): deliver again after `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        """Say after how many real seconds to come again."""
+        super().__init__(f"again in {seconds} s")
+        self.seconds = seconds

@@ -1,0 +1,184 @@
+"""Projections: events in, SQL out. A reader applies each event exactly once, in order, on one replica at a time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import groupby
+from typing import Any, TypeVar
+
+from outrider.events.database import DISCONNECTED, Db, Pool
+from outrider.events.log import ALL_SHARDS, Log
+from outrider.events.message import Event, Recorded
+from outrider.events.telemetry import READER_LAG, logger
+
+E = TypeVar("E", bound=Event)
+Apply = Callable[[Db, Sequence[Recorded[E]]], Awaitable[None]]
+POLL_SECONDS = 1.0
+"""The doorbell is only a hint: without it a reader looks this often."""
+_log = logger(__name__)
+
+
+class WrongLog(RuntimeError):
+    """The checkpoint does not belong to this log: a backup was restored. Nothing is applied until someone decides."""
+
+
+class Projection:
+    """A named set of event handlers. The name is its checkpoint: another shape of tables wants another name."""
+
+    def __init__(self, name: str) -> None:
+        """`name` as ``service.what.v1``."""
+        self.name = name
+        self.handlers: dict[str, Apply[Any]] = {}
+
+    def on(self, *kinds: type[E]) -> Callable[[Apply[E]], Apply[E]]:
+        """Register the handler of runs of these event types; a run holds one type."""
+
+        def register(apply: Apply[E]) -> Apply[E]:
+            for kind in kinds:
+                if kind.name in self.handlers:
+                    raise TypeError(f"{self.name} has two handlers for {kind.name}")
+                self.handlers[kind.name] = apply
+            return apply
+
+        return register
+
+
+class Reader:
+    """One projection at work on one database."""
+
+    def __init__(self, projection: Projection, log: Log, tables: Pool, shards: tuple[int, int] = ALL_SHARDS) -> None:
+        """`tables` is a pool whose search path is the schema of the projection; its checkpoint lies there too."""
+        self.projection = projection
+        self.failed: BaseException | None = None
+        """Why it stopped for good; health shows it."""
+        self.position = 0
+        """How far the tables are known to be, by whichever replica."""
+        self._log = log
+        self._tables = tables
+        self._shards = shards
+        self._bell = asyncio.Event()
+        self._moved = asyncio.Condition()
+        self._checked = False
+        self.then: list[Callable[[], None]] = []
+        """Called whenever it moved: to-dos that it filled are looked at."""
+
+    def ring(self) -> None:
+        """Wake it: there may be something new."""
+        self._bell.set()
+
+    async def catch_up(self, limit: int = 500) -> int:
+        """Apply the next events in one transaction with the checkpoint.
+
+        Answers by how many positions it moved: 0 when it is up to date, or when another replica is at it. Raises what
+        a handler raises (a bug), UnknownEvent (this build is older than the data), WrongLog.
+        """
+        async with self._tables.acquire() as db, db.transaction():
+            position = await self._take(db)
+            if position is None:
+                return 0
+            events, last, cause = await self._log.read_after(position, self.projection.handlers, limit, self._shards)
+            for kind, run in groupby(events, key=lambda item: item.event.name):
+                await self.projection.handlers[kind](db, list(run))
+            if cause is not None:
+                await db.execute(
+                    "update checkpoints set position = $2, cause = $3 where reader = $1 and lower(shards) = $4",
+                    self.projection.name,
+                    last,
+                    cause,
+                    self._shards[0],
+                )
+        await self._reached(last)
+        return last - position
+
+    async def _take(self, db: Db) -> int | None:
+        """Lock the checkpoint; None while another replica holds it."""
+        await db.execute(
+            "insert into checkpoints (reader, shards) values ($1, int4range($2, $3)) on conflict do nothing",
+            self.projection.name,
+            *self._shards,
+        )
+        row = await db.fetchrow(
+            "select position, cause from checkpoints where reader = $1 and lower(shards) = $2 for update skip locked",
+            self.projection.name,
+            self._shards[0],
+        )
+        if row is None:
+            return None
+        position: int = row["position"]
+        if not self._checked and position and row["cause"] is not None:
+            if await self._log.cause_at(position) != row["cause"]:
+                raise WrongLog(f"{self.projection.name} stands at {position}, where this log has another event or none")
+            self._checked = True
+        return position
+
+    async def _reached(self, position: int) -> None:
+        async with self._moved:
+            moved = position > self.position
+            self.position = max(self.position, position)
+            self._moved.notify_all()
+        if moved:
+            for wake in self.then:
+                wake()
+
+    async def follow(self) -> None:
+        """Catch up, then wait for the doorbell or a second, for ever. A lost database is waited for; a bug stops it."""
+        while True:
+            self._bell.clear()
+            try:
+                if await self.catch_up():
+                    continue
+                await self._look()
+            except DISCONNECTED as error:
+                _log.warning("reader.waits", reader=self.projection.name, error=type(error).__name__)
+            except Exception as error:
+                self.failed = error
+                _log.exception("reader.stopped", reader=self.projection.name, position=self.position)
+                raise
+            try:
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._bell.wait()
+            except TimeoutError:
+                pass
+
+    async def _look(self) -> None:
+        """Learn how far another replica has brought the tables, and how far the log is."""
+        position = await self._tables.fetchval(
+            "select position from checkpoints where reader = $1 and lower(shards) = $2",
+            self.projection.name,
+            self._shards[0],
+        )
+        await self._reached(position or 0)
+        READER_LAG.labels(self.projection.name).set(max(0, await self._log.last_position() - self.position))
+
+    async def reach(self, position: int, seconds: float = 2.0) -> bool:
+        """Whether the tables stand at `position` or later, after at most that many real seconds."""
+        if self.position >= position:
+            return True
+        self.ring()
+        try:
+            async with asyncio.timeout(seconds):
+                while self.position < position:
+                    await self._step(position)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _step(self, position: int) -> None:
+        """Wait until this process moved, or look at what another replica did."""
+        async with self._moved:
+            try:
+                async with asyncio.timeout(0.05):
+                    await self._moved.wait_for(lambda: self.position >= position)
+            except TimeoutError:
+                pass
+        if self.position < position:
+            try:
+                await self._look()
+            except DISCONNECTED:
+                _log.debug("reader.look_failed", reader=self.projection.name)
+
+
+async def caught_up(reader: Reader) -> int:
+    """Apply everything that is recorded now; the position. For tests and rebuilds: nobody else may be at it."""
+    while await reader.catch_up():
+        pass
+    return reader.position

@@ -1,0 +1,70 @@
+"""Structured logs, one JSON object a line, and the trace context that travels with what is recorded."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import cast
+
+import structlog
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from prometheus_client import Counter, Gauge
+
+_trace: ContextVar[str] = ContextVar("traceparent", default="")
+_ids = RandomIdGenerator()
+
+APPENDS = Counter("outrider_append_groups_total", "Groups given to the log, by verdict.", ["verdict"])
+READER_LAG = Gauge("outrider_reader_lag_events", "Events that a reader has not applied yet.", ["reader"])
+TODOS = Counter("outrider_todos_total", "To-dos carried out, by kind and outcome.", ["kind", "outcome"])
+COMMANDS = Counter("outrider_commands_total", "Commands decided, by kind and HTTP status.", ["kind", "status"])
+
+
+def configure(service: str, level: str = "INFO") -> None:
+    """Every log line of this process is from now on one JSON object on standard error that names the service."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _with_trace,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(service=service)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format='{"logger": "%(name)s", "event": "%(message)s"}'
+    )
+
+
+def logger(name: str) -> structlog.typing.FilteringBoundLogger:
+    """A logger for one module; ids, never addresses or bodies."""
+    return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(module=name))
+
+
+def _with_trace(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    if trace := _trace.get():
+        line["trace_id"] = trace.split("-")[1]
+    return line
+
+
+def trace_context() -> dict[str, str]:
+    """What goes into an event's `meta`: the W3C traceparent of the work at hand, if there is one."""
+    return {"traceparent": trace} if (trace := _trace.get()) else {}
+
+
+@contextmanager
+def traced(traceparent: str | None) -> Iterator[None]:
+    """Continue the given trace inside the block, or begin one. W3C Trace Context, version 00."""
+    parent = traceparent.split("-") if traceparent else []
+    well_formed = len(parent) == 4 and len(parent[1]) == 32 and len(parent[2]) == 16  # noqa: PLR2004  # the format's lengths
+    trace = parent[1] if well_formed else f"{_ids.generate_trace_id():032x}"
+    token = _trace.set(f"00-{trace}-{_ids.generate_span_id():016x}-01")
+    try:
+        yield
+    finally:
+        _trace.reset(token)
