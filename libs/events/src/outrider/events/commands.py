@@ -1,0 +1,173 @@
+"""The commands table beside the log: a command is kept before it is told, and its verdict stands for ever after."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from outrider.events.clock import Clock
+from outrider.events.database import Pool, Row
+from outrider.events.errors import NotYet, Refused
+from outrider.events.message import Command, Json
+from outrider.events.telemetry import COMMANDS, logger, trace_context, traced
+
+EXPIRY = timedelta(minutes=15)
+RETELL = timedelta(seconds=30)
+OLDER_POLL_SECONDS = 0.05
+OLDER_POLLS = 20
+_log = logger(__name__)
+INSERT = """
+insert into log.commands
+    (command_id, account_id, kind, service, target, request, seen, meta, expires_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+"""
+LOCK = """
+select kind, request, seen, status, meta
+from log.commands where command_id = $1 for update
+"""
+OLDER = """
+select true from log.commands c
+join log.commands older on older.target = c.target and older.accepted < c.accepted and older.status = 'accepted'
+where c.command_id = $1
+limit 1
+"""
+DECIDE = """
+update log.commands set status = $2, http_status = $3, body_without_people = $4, position = $5,
+    decided_at = clock_timestamp()
+where command_id = $1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command led to: an HTTP status and a body without people; the gateway joins those."""
+
+    body: Json
+    status: int = 200
+    position: int = 0
+    """The log position that a reader must have reached to show the effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a command stands."""
+
+    command_id: UUID
+    account_id: UUID
+    status: str
+    """accepted, succeeded or rejected."""
+    http_status: int | None
+    body: Json | None
+    position: int
+
+
+Handler = Callable[[Any], Awaitable[Answer]]
+"""Carries out one kind of command; raises Refused. Called again for the same command it gives the same answer."""
+
+
+class Commands:
+    """Accept, look up, carry out."""
+
+    def __init__(self, pool: Pool, clock: Clock) -> None:
+        """`pool` is on the log's database."""
+        self._pool = pool
+        self._clock = clock
+        self._decided = asyncio.Condition()
+
+    async def accept(self, command: Command, service: str, seen: int) -> None:
+        """The command is kept: it will be carried out or refused, whatever happens to the bus."""
+        await self._pool.execute(
+            INSERT,
+            command.command_id,
+            command.account_id,
+            command.kind,
+            service,
+            command.target,
+            command.model_dump_json(),
+            seen,
+            trace_context(),
+            self._clock.real() + EXPIRY if command.expires else None,
+        )
+
+    async def verdict(self, command_id: UUID) -> Verdict | None:
+        """How it stands; None where no such command was accepted."""
+        row = await self._pool.fetchrow(
+            "select command_id, account_id, status, http_status, body_without_people, position "
+            "from log.commands where command_id = $1",
+            command_id,
+        )
+        return None if row is None else _verdict(row)
+
+    async def untold(self, limit: int = 100) -> Sequence[tuple[UUID, str]]:
+        """Commands without a verdict that were told 30 s ago or longer, marked as told now: (id, service)."""
+        rows = await self._pool.fetch(
+            "update log.commands set told_at = clock_timestamp() where command_id in (select command_id from "
+            "log.commands where status = 'accepted' and told_at < clock_timestamp() - $1::interval "
+            "order by told_at limit $2 for update skip locked) returning command_id, service",
+            RETELL,
+            limit,
+        )
+        return [(row["command_id"], row["service"]) for row in rows]
+
+    async def carry_out(
+        self,
+        command_id: UUID,
+        handlers: Mapping[str, Handler],
+        reach: Callable[[int], Awaitable[bool]],
+    ) -> bool:
+        """The command has a verdict, now or before. Whether it got it in this call.
+
+        The row is locked from before the decision until after it, so two deliveries never decide side by side. Raises
+        NotYet while an older command of the same target is undecided, or the reader has not seen what the caller saw.
+        """
+        await self._after_older(command_id)
+        async with self._pool.acquire() as db, db.transaction():
+            row = await db.fetchrow(LOCK, command_id)
+            if row is None or row["status"] != "accepted":
+                _log.info("command.repeated", command_id=str(command_id), repeated=True)
+                return False
+            with traced(row["meta"].get("traceparent")):
+                if not await reach(row["seen"]):
+                    raise NotYet(1)
+                status, answer = await _decide(row, handlers)
+                await db.execute(DECIDE, command_id, status, answer.status, answer.body, answer.position)
+                COMMANDS.labels(row["kind"], str(answer.status)).inc()
+                _log.info("command", kind=row["kind"], command_id=str(command_id), status=answer.status)
+        async with self._decided:
+            self._decided.notify_all()
+        return True
+
+    async def _after_older(self, command_id: UUID) -> None:
+        """Return once no older command of the same target is undecided; raise NotYet after a second.
+
+        Holds no connection while it waits: those who wait must not starve the one that they wait for.
+        """
+        for _ in range(OLDER_POLLS):
+            if not await self._pool.fetchval(OLDER, command_id):
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(OLDER_POLL_SECONDS), self._decided:
+                    await self._decided.wait()
+        raise NotYet(1)
+
+
+async def _decide(row: Row, handlers: Mapping[str, Handler]) -> tuple[str, Answer]:
+    command = Command.load(row["kind"], row["request"])
+    try:
+        return "succeeded", await handlers[row["kind"]](command)
+    except Refused as refusal:
+        return "rejected", Answer(refusal.problem(), refusal.status)
+
+
+def _verdict(row: Row) -> Verdict:
+    return Verdict(
+        row["command_id"],
+        row["account_id"],
+        row["status"],
+        row["http_status"],
+        row["body_without_people"],
+        row["position"] or 0,
+    )

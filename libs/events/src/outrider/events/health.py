@@ -1,0 +1,56 @@
+"""The internal listener of every process: liveness, readiness, metrics. Never reachable from outside."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+from prometheus_client import REGISTRY
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+Trouble = Callable[[], Awaitable[Sequence[str]]]
+
+
+class HealthServer:
+    """``GET /health/live``, ``/health/ready``, ``/metrics`` over plain HTTP/1.0, one answer a connection."""
+
+    def __init__(self, listen: str, trouble: Trouble) -> None:
+        """`listen` is host:port; `trouble` says what keeps the process from being ready."""
+        self._host, _, port = listen.rpartition(":")
+        self._port = int(port)
+        self._trouble = trouble
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listening. Raises OSError where the port is taken."""
+        self._server = await asyncio.start_server(self._serve, self._host, self._port)
+
+    async def stop(self) -> None:
+        """No longer listening."""
+        if self._server is not None:
+            self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
+            async with asyncio.timeout(5):
+                line = await reader.readline()
+                while (await reader.readline()).strip():
+                    pass
+                status, kind, body = await self._answer(line.decode("latin-1").split(" ")[1:2])
+                head = f"HTTP/1.0 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+                writer.write(head.encode() + body)
+                await writer.drain()
+        writer.close()
+
+    async def _answer(self, path: Sequence[str]) -> tuple[str, str, bytes]:
+        match path:
+            case ["/health/live"]:
+                return "200 OK", "application/json", b'{"status":"live"}'
+            case ["/health/ready"]:
+                trouble = await self._trouble()
+                body = json.dumps({"status": "not ready" if trouble else "ready", "trouble": list(trouble)}).encode()
+                return "503 Service Unavailable" if trouble else "200 OK", "application/json", body
+            case ["/metrics"]:
+                return "200 OK", CONTENT_TYPE_LATEST, generate_latest(REGISTRY)
+            case _:
+                return "404 Not Found", "application/json", b'{"status":"not found"}'

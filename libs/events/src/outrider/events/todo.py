@@ -1,0 +1,311 @@
+"""To-dos: rows that their own reader fills and closes, and that any number of replicas drain, at least once each."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from outrider.events.clock import Clock
+from outrider.events.database import DISCONNECTED, Db, Pool, Row
+from outrider.events.errors import NotYet
+from outrider.events.message import Json
+from outrider.events.telemetry import TODOS, logger
+
+TRIES = 20
+POLL_SECONDS = 1.0
+_log = logger(__name__)
+FIELDS = "kind, key, account_id, owner, scope, lane, ordinal, due_at, data, attempts"
+ADD = """
+insert into todos (kind, key, account_id, owner, scope, lane, ordinal, due_at, data, held)
+select * from unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::int[],
+    $8::timestamptz[], $9::jsonb[], $10::boolean[])
+on conflict (kind, key) do nothing
+"""
+CLAIM = f"""
+with due as (
+    select kind, key from todos t
+    where kind = $1 and done_at is null and dead_at is null and not held and due_at <= $2
+        and (not_before is null or not_before <= $3)
+    order by due_at
+    limit $4
+    for update skip locked
+)
+update todos t set leased_by = $5, not_before = $6
+from due where t.kind = due.kind and t.key = due.key
+returning {", ".join("t." + name for name in FIELDS.split(", "))}
+"""  # noqa: S608  # constants
+CLAIM_BY_LANE = f"""
+with free as (
+    select * from unnest($4::uuid[], $7::int[]) as f (lane, places)
+),
+due as (
+    select t.kind, t.key
+    from free f
+    cross join lateral (
+        select x.kind, x.key from todos x
+        where x.lane = f.lane and x.kind = $1 and x.done_at is null and x.dead_at is null and not x.held
+            and x.due_at <= $2 and (x.not_before is null or x.not_before <= $3)
+            and not exists (
+                select from todos e
+                where e.owner = x.owner and e.kind = x.kind and e.ordinal < x.ordinal and e.done_at is null
+            )
+        order by (x.ordinal > 1) desc, x.due_at
+        limit f.places
+    ) t
+),
+locked as (
+    select t.kind, t.key from todos t
+    join due d on d.kind = t.kind and d.key = t.key
+    for update of t skip locked
+)
+update todos t set leased_by = $5, not_before = $6
+from locked l where t.kind = l.kind and t.key = l.key and (t.not_before is null or t.not_before <= $3)
+returning {", ".join("t." + name for name in FIELDS.split(", "))}
+"""  # noqa: S608  # constants
+
+
+@dataclass(frozen=True, slots=True)
+class Todo:
+    """Work that is due at a business time. `key` is deterministic, so that adding it twice adds it once."""
+
+    kind: str
+    key: str
+    account_id: UUID
+    due_at: datetime
+    owner: UUID | None = None
+    """What it is about: it is closed or cancelled by it."""
+    scope: UUID | None = None
+    """What holds it: a campaign."""
+    lane: UUID | None = None
+    """What it uses up: a credential."""
+    ordinal: int = 0
+    """Within owner and kind the lowest open one goes first, where the drain keeps lanes."""
+    data: Json = field(default_factory=dict[str, Any])
+    held: bool = False
+    attempts: int = 0
+
+
+async def add(db: Db, todos: Sequence[Todo]) -> None:
+    """Every one of these stands; those whose key stood already are left as they are, done or not."""
+    if todos:
+        await db.execute(
+            ADD,
+            [todo.kind for todo in todos],
+            [todo.key for todo in todos],
+            [todo.account_id for todo in todos],
+            [todo.owner for todo in todos],
+            [todo.scope for todo in todos],
+            [todo.lane for todo in todos],
+            [todo.ordinal for todo in todos],
+            [todo.due_at for todo in todos],
+            [todo.data for todo in todos],
+            [todo.held for todo in todos],
+        )
+
+
+async def close(db: Db, kind: str, keys: Sequence[str]) -> None:
+    """These are done; they stay, so that they are never added again."""
+    await db.execute(
+        "update todos set done_at = clock_timestamp() where kind = $1 and key = any($2) and done_at is null",
+        kind,
+        list(keys),
+    )
+
+
+async def cancel(db: Db, kind: str, owners: Sequence[UUID]) -> None:
+    """Everything open of this kind that is about one of `owners` is done without having been carried out."""
+    await db.execute(
+        "update todos set done_at = clock_timestamp(), error = 'cancelled' "
+        "where owner = any($2) and kind = $1 and done_at is null",
+        kind,
+        list(owners),
+    )
+
+
+async def hold(db: Db, kind: str, scopes: Sequence[UUID], *, held: bool) -> None:
+    """Everything open of this kind in these scopes waits until it is released; releasing makes it due when it is due."""
+    await db.execute(
+        "update todos set held = $3, not_before = case when $3 then not_before end "
+        "where scope = any($2) and kind = $1 and done_at is null and held <> $3",
+        kind,
+        list(scopes),
+        held,
+    )
+
+
+async def move(db: Db, kind: str, keys: Sequence[str], due: Sequence[datetime]) -> None:
+    """These are due at these business times instead, and nobody is at them any more."""
+    await db.execute(
+        "update todos t set due_at = m.due_at, not_before = null from unnest($2::text[], $3::timestamptz[]) "
+        "as m (key, due_at) where t.kind = $1 and t.key = m.key and t.done_at is null",
+        kind,
+        list(keys),
+        list(due),
+    )
+
+
+Do = Callable[[Sequence[Todo]], Awaitable[None]]
+Lanes = Callable[[], Awaitable[Mapping[UUID, int]]]
+"""Per lane how many may be told now."""
+
+
+class Drain:
+    """One kind of to-do at work."""
+
+    def __init__(  # noqa: PLR0913  # each is one rule of the kind
+        self,
+        kind: str,
+        do: Do,
+        work: Pool,
+        clock: Clock,
+        *,
+        batch: int = 50,
+        lease_seconds: float = 30,
+        again_seconds: float | None = None,
+        lanes: Lanes | None = None,
+    ) -> None:
+        """`do` gets up to `batch` rows and must be safe to run twice.
+
+        Without `again_seconds` a row is done when `do` returns. With it the row was only told: an event closes it, and
+        without that event it comes due again after so many real seconds.
+        """
+        self.kind = kind
+        self._do = do
+        self._work = work
+        self._clock = clock
+        self._batch = batch
+        self._lease = timedelta(seconds=lease_seconds)
+        self._again = None if again_seconds is None else timedelta(seconds=again_seconds)
+        self._lanes = lanes
+        self._me = uuid4()
+        self._bell = asyncio.Event()
+
+    def ring(self) -> None:
+        """Wake it: there may be something due."""
+        self._bell.set()
+
+    async def once(self, *keys: str) -> int:
+        """Claim what is due (or only these keys) and carry it out; how many rows were claimed."""
+        todos = await self._claim_keys(keys) if keys else await self._claim()
+        if not todos:
+            return 0
+        try:
+            await self._do(todos)
+        except NotYet as later:
+            await self._postpone(todos, later.seconds, None)
+        except DISCONNECTED as lost:
+            await self._postpone(todos, 2, None)
+            _log.warning("todo.waits", kind=self.kind, error=type(lost).__name__)
+        except Exception as error:
+            _log.exception("todo.failed", kind=self.kind, keys=[todo.key for todo in todos[:5]])
+            await self._postpone(todos, min(3600.0, 5.0 * 2 ** todos[0].attempts), f"{type(error).__name__}: {error}")
+        else:
+            await self._finish(todos)
+        return len(todos)
+
+    async def _claim(self) -> list[Todo]:
+        real = self._clock.real()
+        until = real + self._lease
+        if self._lanes is None:
+            rows = await self._work.fetch(CLAIM, self.kind, self._clock.now(), real, self._batch, self._me, until)
+        else:
+            free = {lane: places for lane, places in (await self._lanes()).items() if places > 0}
+            if not free:
+                return []
+            places = [min(n, self._batch) for n in free.values()]
+            rows = await self._work.fetch(
+                CLAIM_BY_LANE, self.kind, self._clock.now(), real, list(free), self._me, until, places
+            )
+        return [_todo(row) for row in rows]
+
+    async def _claim_keys(self, keys: Sequence[str]) -> list[Todo]:
+        real = self._clock.real()
+        rows = await self._work.fetch(
+            f"update todos set leased_by = $3, not_before = $4 where kind = $1 and key = any($2) and done_at is null "  # noqa: S608  # constants
+            f"and dead_at is null and (not_before is null or not_before <= $5) returning {FIELDS}",
+            self.kind,
+            list(keys),
+            self._me,
+            real + self._lease,
+            real,
+        )
+        return [_todo(row) for row in rows]
+
+    async def _finish(self, todos: Sequence[Todo]) -> None:
+        TODOS.labels(self.kind, "told" if self._again else "done").inc(len(todos))
+        keys = [todo.key for todo in todos]
+        if self._again is None:
+            await self._work.execute(
+                "update todos set done_at = clock_timestamp() where kind = $1 and key = any($2) and leased_by = $3 "
+                "and done_at is null",
+                self.kind,
+                keys,
+                self._me,
+            )
+        else:
+            await self._work.execute(
+                "update todos set not_before = $4 where kind = $1 and key = any($2) and leased_by = $3 "
+                "and not_before is not null",
+                self.kind,
+                keys,
+                self._me,
+                self._clock.real() + self._again,
+            )
+
+    async def _postpone(self, todos: Sequence[Todo], seconds: float, error: str | None) -> None:
+        """Give them back for later; after 20 failures a row is dead until someone retries it."""
+        TODOS.labels(self.kind, "failed" if error else "later").inc(len(todos))
+        await self._work.execute(
+            "update todos set leased_by = null, not_before = $4, attempts = attempts + $6, error = coalesce($5, error), "
+            "dead_at = case when attempts + $6 >= $7 then clock_timestamp() end "
+            "where kind = $1 and key = any($2) and leased_by = $3",
+            self.kind,
+            [todo.key for todo in todos],
+            self._me,
+            self._clock.real() + timedelta(seconds=seconds),
+            error,
+            1 if error else 0,
+            TRIES,
+        )
+
+    async def follow(self) -> None:
+        """Drain for ever; a lost database is waited for."""
+        while True:
+            self._bell.clear()
+            try:
+                if await self.once():
+                    continue
+            except DISCONNECTED as error:
+                _log.warning("todo.waits", kind=self.kind, error=type(error).__name__)
+            try:
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._bell.wait()
+            except TimeoutError:
+                pass
+
+
+def each(do: Callable[[Todo], Awaitable[None]]) -> Do:
+    """Carry out a claimed batch one by one; use with ``batch=1`` where one failure must not send back the others."""
+
+    async def do_each(todos: Sequence[Todo]) -> None:
+        for todo in todos:
+            await do(todo)
+
+    return do_each
+
+
+def _todo(row: Row) -> Todo:
+    return Todo(
+        row["kind"],
+        row["key"],
+        row["account_id"],
+        row["due_at"],
+        row["owner"],
+        row["scope"],
+        row["lane"],
+        row["ordinal"],
+        row["data"],
+        attempts=row["attempts"],
+    )

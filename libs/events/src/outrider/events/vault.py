@@ -1,0 +1,130 @@
+"""People and secrets: the only place where a name, an address, a body or a password is kept. Never in the log."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from nacl.exceptions import CryptoError
+from nacl.public import PrivateKey, PublicKey, SealedBox
+
+from outrider.events.database import Db, Pool, Row
+from outrider.events.message import Json
+
+PUT = """
+insert into log.vault (owner, name, account_id, kind, value, expires_at)
+select * from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::jsonb[], $6::timestamptz[])
+on conflict (owner, name) do update set value = excluded.value, expires_at = excluded.expires_at
+"""
+
+
+class Unsealable(Exception):
+    """The sealed text was not made for this key or this owner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One value of one owner."""
+
+    owner: UUID
+    name: str
+    account_id: UUID
+    kind: str
+    """What the owner is: contact, credential, campaign, import, account."""
+    value: Json
+    expires_at: datetime | None = None
+    """Real time after which it may be swept; None: as long as its owner."""
+
+
+async def put(db: Db | Pool, entries: Sequence[Entry]) -> None:
+    """Each value stands under (owner, name); a former one is replaced."""
+    if entries:
+        await db.execute(
+            PUT,
+            [entry.owner for entry in entries],
+            [entry.name for entry in entries],
+            [entry.account_id for entry in entries],
+            [entry.kind for entry in entries],
+            [entry.value for entry in entries],
+            [entry.expires_at for entry in entries],
+        )
+
+
+async def get(db: Db | Pool, account_id: UUID, owner: UUID, name: str) -> Json | None:
+    """One value, or None where it was never put, or forgotten, or belongs to another account."""
+    value: Json | None = await db.fetchval(
+        "select value from log.vault where owner = $1 and name = $2 and account_id = $3", owner, name, account_id
+    )
+    return value
+
+
+async def get_many(db: Db | Pool, account_id: UUID, owners: Sequence[UUID], name: str) -> Mapping[UUID, Json]:
+    """The value of each owner that has one: one query for a whole page or batch."""
+    rows: Sequence[Row] = await db.fetch(
+        "select owner, value from log.vault where owner = any($1) and name = $2 and account_id = $3",
+        list(owners),
+        name,
+        account_id,
+    )
+    return {row["owner"]: row["value"] for row in rows}
+
+
+async def forget(db: Db | Pool, owners: Sequence[UUID]) -> int:
+    """Nothing of these owners is kept any more; how many values there were."""
+    tag = await db.execute("delete from log.vault where owner = any($1)", list(owners))
+    return int(tag.split()[-1])
+
+
+async def sweep(db: Db | Pool, before: datetime) -> int:
+    """Values that expired before this real time are gone; how many they were."""
+    tag = await db.execute("delete from log.vault where expires_at < $1", before)
+    return int(tag.split()[-1])
+
+
+class Sealer:
+    """Seals secrets for the services that hold the private key. libsodium sealed box: who seals cannot open."""
+
+    def __init__(self, public_key: str) -> None:
+        """`public_key` is base64url of 32 bytes. Raises ValueError."""
+        self._box = SealedBox(PublicKey(_decode(public_key)))
+
+    def seal(self, owner: UUID, secrets: Mapping[str, Any]) -> Json:
+        """The secrets as one sealed text that names its owner inside, so that it cannot be moved to another."""
+        clear = json.dumps({"owner": str(owner), "secrets": dict(secrets)}).encode()
+        return {"sealed": base64.b64encode(self._box.encrypt(clear)).decode()}
+
+
+class Opener:
+    """Opens what was sealed; only the sender and the reply-watcher hold its key."""
+
+    def __init__(self, private_key: str) -> None:
+        """`private_key` is base64url of 32 bytes. Raises ValueError."""
+        self._box = SealedBox(PrivateKey(_decode(private_key)))
+
+    def open(self, owner: UUID, sealed: Json) -> Json:
+        """The secrets of this owner. Raises Unsealable."""
+        try:
+            clear: Json = json.loads(self._box.decrypt(base64.b64decode(sealed["sealed"])))
+        except (CryptoError, ValueError, KeyError) as error:
+            raise Unsealable("sealed for another key, or broken") from error
+        if clear.get("owner") != str(owner):
+            raise Unsealable("sealed for another owner")
+        secrets: Json = clear["secrets"]
+        return secrets
+
+
+def new_key_pair() -> tuple[str, str]:
+    """A fresh (public, private) pair, each base64url of 32 bytes."""
+    key = PrivateKey.generate()
+    return _encode(bytes(key.public_key)), _encode(bytes(key))
+
+
+def _encode(key: bytes) -> str:
+    return base64.urlsafe_b64encode(key).rstrip(b"=").decode()
+
+
+def _decode(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
