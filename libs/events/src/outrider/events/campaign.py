@@ -1,0 +1,254 @@
+"""Campaign: the unit of multi-step outreach, and what its owner asks of it. Written only by the dispatcher."""
+
+from typing import Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime
+
+from outrider.events.credential import NewCredential
+from outrider.events.errors import Refused
+from outrider.events.message import Command, Event, Message
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class SendWindow(Message):
+    """When messages may leave, in a zone of its own or in the contact's."""
+
+    days: tuple[Day, ...]
+    start: str
+    """HH:MM, included."""
+    end: str
+    """HH:MM, excluded; later than `start`."""
+    timezone: str
+    """An IANA name, or ``contact``: the contact's zone, UTC where it has none."""
+
+
+class CampaignSettings(Message):
+    """Everything that a PATCH may change but the name, which lies in the vault."""
+
+    outreach_id: UUID | None = None
+    min_wait_seconds: int = 120
+    max_wait_seconds: int = 420
+    verify_email_mx: bool = False
+    bounce_rate_threshold: float = 8.0
+    """Percent of a credential's sends in the campaign, not of its contacts (SMTP2GO counts so)."""
+    bounce_min_sends: int = 20
+    send_window: SendWindow | None = None
+    spacing: Literal["batch", "credential"] = "batch"
+    track_opens: bool = True
+    track_clicks: bool = False
+    unsubscribe_header: bool = True
+    unsubscribe_footer: bool = False
+    on_auto_reply: Literal["ignore", "resume_on_return"] = "ignore"
+    stop_on_suspected_reply: bool = True
+
+
+class StepPlan(Message):
+    """One step of the sequence; its texts lie in the vault as ``template-<position>-<template_version>``."""
+
+    position: int
+    """1 .. n without a gap."""
+    delay_minutes: int
+    """After the step before; of position 1 after the dispatch."""
+    thread: bool
+    """Whether it answers the first step (In-Reply-To, References)."""
+    template_version: int = 1
+
+
+class CampaignCommand(Command, category="campaign"):
+    """A command about one campaign."""
+
+    campaign_id: UUID
+
+    @property
+    def target(self) -> str:
+        """The campaign: its commands keep their order."""
+        return f"campaign-{self.campaign_id}"
+
+
+class CreateCampaign(CampaignCommand):
+    """Create it with its steps and credentials, whose texts, hosts and secrets lie in the vault already."""
+
+    settings: CampaignSettings
+    steps: tuple[StepPlan, ...]
+    credentials: tuple[NewCredential, ...]
+
+
+class ChangeCampaign(CampaignCommand):
+    """Replace its settings. The gateway merges the fields that the caller left out."""
+
+    settings: CampaignSettings
+
+
+class DeleteCampaign(CampaignCommand):
+    """Delete it with its steps, credentials, enrollments and secrets."""
+
+
+class EnrollImport(CampaignCommand):
+    """Enroll every contact of an import, in batches of `batch_size`, or in one."""
+
+    import_id: UUID
+    batch_size: int | None = None
+
+
+class EnrollContact(CampaignCommand):
+    """Enroll one contact."""
+
+    contact_id: UUID
+    batch_number: int = 0
+    priority: bool = False
+
+
+class DispatchBatch(CampaignCommand):
+    """Plan and send what is pending in the batch."""
+
+    batch_number: int | None = None
+    """None: the lowest batch with a pending enrollment."""
+
+
+class PauseCampaign(CampaignCommand, expires=False):
+    """Claim nothing more until it is resumed."""
+
+
+class ResumeCampaign(CampaignCommand):
+    """Go on; what became overdue is spaced anew."""
+
+
+class CampaignCreated(Event):
+    """It exists, pending."""
+
+    campaign_id: UUID
+    settings: CampaignSettings
+    steps: tuple[StepPlan, ...]
+
+
+class CampaignChanged(Event):
+    """These settings hold from now on; what is not due yet follows them."""
+
+    campaign_id: UUID
+    settings: CampaignSettings
+
+
+class CampaignActivated(Event):
+    """It was dispatched for the first time."""
+
+    campaign_id: UUID
+
+
+class CampaignPaused(Event):
+    """Nothing is claimed any more."""
+
+    campaign_id: UUID
+    reason: Literal["requested", "no_usable_credential"] = "requested"
+
+
+class CampaignResumed(Event):
+    """Claims are permitted again."""
+
+    campaign_id: UUID
+
+
+class CampaignCompleted(Event):
+    """No enrollment has a step left."""
+
+    campaign_id: UUID
+
+
+class CampaignDeleted(Event):
+    """It is gone; nothing scheduled fires, its secrets are erased."""
+
+    campaign_id: UUID
+
+
+class ImportEnrolled(Event):
+    """These batch numbers were given to an import; its enrollments follow one by one."""
+
+    campaign_id: UUID
+    import_id: UUID
+    contacts: int
+    """How many get an enrollment."""
+    first_batch_number: int | None
+    batches: int
+    batch_size: int
+
+
+class BatchDispatched(Event):
+    """Everything pending in the batch is to be planned."""
+
+    campaign_id: UUID
+    batch_number: int
+    seed: int
+    """Seeds the gaps between sends, so that a plan can be told again."""
+    at: AwareDatetime
+    """Business time from which the plan starts."""
+
+
+class BatchPlanned(Event):
+    """Every enrollment that was pending at the dispatch has its times, or was skipped."""
+
+    campaign_id: UUID
+    batch_number: int
+    dispatch_id: UUID
+    """The command that dispatched it."""
+    scheduled: int
+    skipped: int
+    first_send_at: AwareDatetime | None
+    """Of step 1, business time."""
+    last_send_at: AwareDatetime | None
+
+
+class RetimedStep(Message):
+    """One open step and its new time."""
+
+    enrollment_id: UUID
+    position: int
+    at: AwareDatetime
+
+
+class StepsRetimed(Event):
+    """Open steps of up to 250 enrollments move to these business times; stream `plan-<campaign>`."""
+
+    campaign_id: UUID
+    reason: Literal["resumed", "sent_late", "settings_changed", "hand_over"]
+    steps: tuple[RetimedStep, ...]
+
+
+class CampaignNotFound(Refused, status=404, code="campaign_not_found"):
+    """There is no such campaign."""
+
+
+class CampaignNotActive(Refused, status=422, code="campaign_not_active"):
+    """Only an active campaign can be paused."""
+
+
+class CampaignNotPaused(Refused, status=422, code="campaign_not_paused"):
+    """Only a paused campaign can be resumed."""
+
+
+class CampaignIsPaused(Refused, status=422, code="campaign_paused"):
+    """The campaign is paused: resume it before you dispatch."""
+
+
+class NoSequenceSteps(Refused, status=422, code="no_sequence_steps"):
+    """The campaign has no step to send."""
+
+
+class NoSmtpCredentials(Refused, status=422, code="no_smtp_credentials"):
+    """The campaign has no credential that may send: add one, or re-enable one."""
+
+
+class PlanLimitReached(Refused, status=402, code="plan_limit_reached"):
+    """The account has sent what its plan allows in this month."""
+
+
+class NoPendingEnrollments(Refused, status=422, code="no_pending_enrollments"):
+    """There is nothing pending to dispatch."""
+
+
+class DailyLimitReached(Refused, status=422, code="daily_limit_reached"):
+    """Every credential has reached its daily limit: dispatch again tomorrow (UTC), or raise a limit."""
+
+
+class PlanTooLong(Refused, status=422, code="plan_too_long"):
+    """At these limits and waits the batch would last longer than a year: send smaller batches, or add credentials."""

@@ -1,0 +1,144 @@
+"""Contact, import and address: whom an account may write to. Written only by the dispatcher.
+
+Three categories: `contact-<id>`, `import-<id>` and the reservation `address-<address_key>`, which makes an address
+unique in its account and carries its suppression.
+"""
+
+from uuid import UUID
+
+from outrider.events.errors import Refused
+from outrider.events.message import Command, Event
+
+
+class ImportContacts(Command, category="import"):
+    """Add the people that lie in the vault under the import, in chunks named ``rows-0`` .. ``rows-<chunks - 1>``."""
+
+    import_id: UUID
+    chunks: int
+    rows: int
+    """How many people the chunks hold."""
+    skipped: int
+    """Duplicates within the body itself."""
+    rejected: int
+
+    @property
+    def target(self) -> str:
+        """Imports of one account wait for nobody."""
+        return f"import-{self.import_id}"
+
+
+class DeleteImport(Command, category="import"):
+    """Delete the import with its contacts and their enrollments."""
+
+    import_id: UUID
+
+    @property
+    def target(self) -> str:
+        """The import itself."""
+        return f"import-{self.import_id}"
+
+
+class UnsubscribeContact(Command, category="contact"):
+    """The person asked not to be written to any more."""
+
+    contact_id: UUID
+    delivery_id: UUID | None = None
+
+    @property
+    def target(self) -> str:
+        """The contact itself."""
+        return f"contact-{self.contact_id}"
+
+
+class ImportStarted(Event):
+    """An import was accepted; its people lie in the vault until they are contacts."""
+
+    import_id: UUID
+    chunks: int
+    rows: int
+    skipped: int
+    rejected: int
+
+
+class ImportCompleted(Event):
+    """Every row of the import is a contact, skipped or rejected: the three add up to the rows read."""
+
+    import_id: UUID
+    record_count: int
+    skipped: int
+    rejected: int
+
+
+class ImportDeleted(Event):
+    """The import is gone; its contacts are deleted one by one."""
+
+    import_id: UUID
+
+
+class ContactAdded(Event):
+    """A person can be enrolled; name and address lie in the vault under the contact."""
+
+    contact_id: UUID
+    import_id: UUID | None
+    address_key: str
+    """Keyed hash of (account, normalised address); the address cannot be read from it."""
+
+
+class ContactDeleted(Event):
+    """The contact is gone."""
+
+    contact_id: UUID
+    address_key: str
+
+
+class ContactUnsubscribed(Event):
+    """The person is not written to any more, by no campaign of the account."""
+
+    contact_id: UUID
+    delivery_id: UUID | None = None
+    """The message whose link or answer it came from."""
+
+
+class ContactForgotten(Event):
+    """Nothing that tells who it was is kept any more."""
+
+    contact_id: UUID
+
+
+class AddressReserved(Event):
+    """The address belongs to this contact of the account."""
+
+    address_key: str
+    contact_id: UUID
+
+
+class AddressReleased(Event):
+    """The address belongs to nobody any more."""
+
+    address_key: str
+
+
+class AddressSuppressed(Event):
+    """Nothing is mailed to this address (or, for the key of a domain, to this domain) by the account."""
+
+    address_key: str
+    suppression_id: UUID
+
+
+class AddressUnsuppressed(Event):
+    """The suppression is lifted."""
+
+    address_key: str
+    suppression_id: UUID
+
+
+class ContactNotFound(Refused, status=404, code="contact_not_found"):
+    """There is no such contact."""
+
+
+class ContactImportNotFound(Refused, status=404, code="contact_import_not_found"):
+    """There is no such contact import."""
+
+
+class NoContactsProvided(Refused, status=422, code="no_contacts_provided"):
+    """The import holds no contact."""

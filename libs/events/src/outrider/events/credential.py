@@ -1,0 +1,113 @@
+"""Credential: a customer's SMTP (and IMAP) account in a campaign, and what it has used up on each UTC day.
+
+`credential-<id>` is written by the dispatcher; `credentialDay-<id>+<UTC date>` by the sender: a stream a day, so that
+none grows without end. Hosts, user names, from addresses and labels lie in the vault, passwords are sealed there.
+"""
+
+from datetime import date
+from typing import Literal
+from uuid import UUID
+
+from outrider.events.errors import Refused
+from outrider.events.message import Command, Event, Message
+
+DisabledReason = Literal["bounce_rate", "auth_failed", "policy"]
+
+
+class NewCredential(Message):
+    """What a command says of a credential that it adds."""
+
+    credential_id: UUID
+    daily_limit: int
+    follow_ups_exempt: bool = False
+    mailbox_id: UUID | None = None
+    """Keyed hash of (account, imap_host, imap_port, imap_username); None: no reply is looked for."""
+
+
+class ReenableCredential(Command, category="campaign"):
+    """Use a disabled credential again; its bounce rule starts anew."""
+
+    campaign_id: UUID
+    credential_id: UUID
+
+    @property
+    def target(self) -> str:
+        """The campaign."""
+        return f"campaign-{self.campaign_id}"
+
+
+class CredentialAdded(Event):
+    """The campaign may mail through it."""
+
+    credential_id: UUID
+    campaign_id: UUID
+    daily_limit: int
+    """Accepted messages per UTC day of their claim."""
+    follow_ups_exempt: bool = False
+    """True: only first steps count against the limit."""
+    mailbox_id: UUID | None = None
+
+
+class CredentialChanged(Event):
+    """Other limits hold, or its hosts or passwords in the vault were replaced."""
+
+    credential_id: UUID
+    campaign_id: UUID
+    daily_limit: int
+    follow_ups_exempt: bool = False
+    mailbox_id: UUID | None = None
+
+
+class CredentialDisabled(Event):
+    """Nothing more is mailed through it until it is re-enabled."""
+
+    credential_id: UUID
+    campaign_id: UUID
+    reason: DisabledReason
+
+
+class CredentialReenabled(Event):
+    """It is used again, and its bounce rule starts at none of none."""
+
+    credential_id: UUID
+    campaign_id: UUID
+
+
+class CredentialRemoved(Event):
+    """It is gone, its secrets are erased."""
+
+    credential_id: UUID
+    campaign_id: UUID
+
+
+class QuotaClaimed(Event):
+    """These deliveries are counted on the credential's day."""
+
+    credential_id: UUID
+    day: date
+    deliveries: tuple[UUID, ...]
+    counted: int
+    """How many of them count against the limit (an exempt follow-up does not)."""
+
+
+class QuotaReleased(Event):
+    """These deliveries were not accepted by a server: they count no more."""
+
+    credential_id: UUID
+    day: date
+    deliveries: tuple[UUID, ...]
+    counted: int
+
+
+class CredentialRefused(Event):
+    """The server refused the credential itself, not a message."""
+
+    credential_id: UUID
+    campaign_id: UUID
+    day: date
+    kind: Literal["auth_failed", "held_today", "policy"]
+    status_code: str
+
+
+class SmtpCredentialNotFound(Refused, status=404, code="smtp_credential_not_found"):
+    """There is no such SMTP credential in the campaign."""

@@ -1,0 +1,125 @@
+"""Gates: what must be open for a message to be claimed. One pure table, for the claim and for whoever explains it.
+
+Each gate is a stream. A claim asserts the version of every gate's stream in the very append that permits it, so
+nothing is claimed after a pause, stop, reply, bounce, opt-out or suppression is recorded.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from outrider.events.campaign import CampaignDeleted, CampaignPaused, CampaignResumed
+from outrider.events.contact import (
+    AddressSuppressed,
+    AddressUnsuppressed,
+    ContactDeleted,
+    ContactForgotten,
+    ContactUnsubscribed,
+)
+from outrider.events.credential import CredentialDisabled, CredentialReenabled, CredentialRemoved
+from outrider.events.delivery import (
+    DeliveryDeferred,
+    DeliveryFailed,
+    DeliveryResolved,
+    DeliveryStarted,
+    DeliveryUnknown,
+    EmailBounced,
+    EmailSent,
+)
+from outrider.events.enrollment import (
+    EnrollmentBounced,
+    EnrollmentFinished,
+    EnrollmentReplied,
+    EnrollmentSkipped,
+    EnrollmentStopped,
+    EnrollmentUnsubscribed,
+)
+from outrider.events.inbound import BounceReceived, ComplaintReceived, OptOutReceived, ReplyReceived
+from outrider.events.message import Event
+
+GateName = Literal["campaign", "stop", "suppression", "plan", "quota", "window", "credential"]
+OPEN = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One stream that a claim asserts."""
+
+    name: GateName
+    stream: str
+    must_exist: bool
+    """False: a stream without events is an open gate."""
+
+
+def gates(  # noqa: PLR0913  # one argument for each thing that can stop a message
+    campaign: UUID,
+    enrollment: UUID,
+    contact: UUID,
+    credential: UUID,
+    address_key: str,
+    domain_key: str,
+    previous_delivery: UUID | None,
+) -> list[Gate]:
+    """Every stream that can stop this message."""
+    found = [
+        Gate("campaign", f"campaign-{campaign}", must_exist=True),
+        Gate("stop", f"enrollment-{enrollment}", must_exist=True),
+        Gate("stop", f"contact-{contact}", must_exist=True),
+        Gate("stop", f"inbound-{enrollment}", must_exist=False),
+        Gate("credential", f"credential-{credential}", must_exist=True),
+        Gate("suppression", f"address-{address_key}", must_exist=False),
+        Gate("suppression", f"address-{domain_key}", must_exist=False),
+    ]
+    if previous_delivery is not None:
+        found.append(Gate("stop", f"delivery-{previous_delivery}", must_exist=True))
+    return found
+
+
+def effect(event: Event) -> str | None:  # noqa: C901, PLR0911  # one line a rule
+    """What the event does to the gate of its stream: a reason closes it, OPEN opens it, None leaves it."""
+    match event:
+        case CampaignPaused():
+            return "campaign_paused"
+        case CampaignResumed() | CredentialReenabled() | AddressUnsuppressed():
+            return OPEN
+        case CampaignDeleted():
+            return "campaign_deleted"
+        case EnrollmentReplied() | ReplyReceived():
+            return "replied"
+        case EnrollmentBounced() | BounceReceived() | EmailBounced():
+            return "bounced"
+        case EnrollmentUnsubscribed() | ContactUnsubscribed() | OptOutReceived():
+            return "unsubscribed"
+        case EnrollmentStopped() | EnrollmentFinished() | EnrollmentSkipped(at_dispatch=True):
+            return "stopped"
+        case ContactDeleted() | ContactForgotten():
+            return "contact_deleted"
+        case ComplaintReceived():
+            return "complaint"
+        case CredentialDisabled():
+            return "credential_disabled"
+        case CredentialRemoved():
+            return "credential_removed"
+        case AddressSuppressed():
+            return "suppressed"
+        case DeliveryStarted() | DeliveryDeferred():
+            return "previous_step_not_settled"
+        case DeliveryResolved(outcome="not_sent"):
+            return "previous_step_not_settled"
+        case EmailSent() | DeliveryUnknown() | DeliveryResolved():
+            return OPEN
+        case DeliveryFailed():
+            return "previous_step_failed"
+        case _:
+            return None
+
+
+def closed_by(events: Iterable[Event]) -> str:
+    """Why the gate of a stream with these events is closed; OPEN if it is not."""
+    reason = OPEN
+    for event in events:
+        found = effect(event)
+        if found is not None:
+            reason = found
+    return reason
