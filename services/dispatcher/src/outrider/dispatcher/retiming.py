@@ -1,0 +1,196 @@
+"""New times for steps that became overdue or whose earlier step went out late; pure and seeded like the plan."""
+
+from bisect import insort
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from outrider.dispatcher.pacing import BATCH, Capacity, Lane, Ledger, Pace, Spacing, first_ready
+from outrider.dispatcher.windows import DAY, Openings, Window, ceil_seconds, moment
+
+Rank = tuple[bool, int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStep:
+    """A step not sent yet: when it was planned, and its delay after the step before."""
+
+    position: int
+    planned_at: datetime
+    delay_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEnrollment:
+    """What is left of an enrollment, by position, and when the step before the first of these went out."""
+
+    enrollment_id: UUID
+    credential_id: UUID
+    zone: str | None
+    steps: tuple[OpenStep, ...]
+    previous_sent_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retimed:
+    """The (position, new time) of every step of one enrollment that moves."""
+
+    enrollment_id: UUID
+    times: tuple[tuple[int, datetime], ...]
+
+
+def retime(  # noqa: PLR0913  # the campaign's settings, each by its name
+    open_enrollments: Sequence[OpenEnrollment],
+    capacities: Sequence[Capacity],
+    *,
+    min_wait: int,
+    max_wait: int,
+    spacing: Spacing,
+    window: Window | None,
+    seed: int,
+    now: datetime,
+    last_start: datetime | None = None,
+    last_start_of: Mapping[UUID, datetime] | None = None,
+) -> list[Retimed]:
+    """The enrollments with a step that moves, and its new time; those that stay are not named.
+
+    * What is overdue at `now` starts again from `now` with gaps of `min_wait`..`max_wait` seconds, across the campaign
+      or, with `spacing="credential"`, for each credential: follow-ups first, then first steps, each in their old order.
+    * What is not overdue keeps its time, unless it must stay behind its earlier step by its delay, lies outside the
+      window, or is a first step that those moved before it have caught up with: it then goes on behind them.
+    * A day's limit holds for all that moves. `used` counts what others claimed and planned: not the steps given here.
+    * An enrollment whose credential has no capacity here (disabled, say) is left as it is.
+
+    Write the result in its order: a second run over the rest, with `used` and the last starts brought up to date,
+    goes on within the same limits.
+    """
+    known = {capacity.credential_id: index for index, capacity in enumerate(capacities)}
+    pace = Pace(Ledger(capacities), min_wait, max_wait, spacing, window, seed)
+    last_of = [(last_start_of or {}).get(capacity.credential_id) for capacity in capacities]
+    lanes = pace.lanes(len(capacities), ceil_seconds(now), last_start, last_of)
+    retimer = _Retimer(pace, ceil_seconds(now))
+    rows = [
+        _Row(row, known[row.credential_id], pace.openings(row.zone), pace.gap(row.enrollment_id))
+        for row in open_enrollments
+        if row.steps and row.credential_id in known
+    ]
+    rows.sort(key=lambda row: row.rank)
+    retimer.reserve(rows)
+    for key, lane in lanes.items():
+        retimer.space([row for row in rows if key in {BATCH, row.credential} and retimer.is_spaced(row)], lane)
+    return retimer.moved
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    open: OpenEnrollment
+    credential: int
+    hours: Openings
+    gap: int
+
+    @property
+    def planned(self) -> int:
+        return ceil_seconds(self.open.steps[0].planned_at)
+
+    @property
+    def earliest(self) -> int:
+        """When the delay after the step that went out is over."""
+        sent = self.open.previous_sent_at
+        return 0 if sent is None else ceil_seconds(sent) + self.open.steps[0].delay_seconds
+
+    @property
+    def is_follow_up(self) -> bool:
+        return self.open.steps[0].position > 1
+
+    @property
+    def rank(self) -> Rank:
+        return not self.is_follow_up, self.planned, self.open.enrollment_id.bytes
+
+
+Queue = deque[_Row]
+
+
+def _rank(head: tuple[Rank, Queue]) -> Rank:
+    return head[0]
+
+
+class _Retimer:
+    """One run of `retime`."""
+
+    __slots__ = ("_now", "_pace", "moved")
+
+    def __init__(self, pace: Pace, now: int) -> None:
+        self._pace = pace
+        self._now = now
+        self.moved: list[Retimed] = []
+
+    def is_spaced(self, row: _Row) -> bool:
+        """Whether its next start is one of those that keep their distance: a first step, or an overdue one."""
+        return not row.is_follow_up or row.planned < self._now
+
+    def reserve(self, rows: Sequence[_Row]) -> None:
+        """Count the follow-ups that stand, then move those whose earlier step went out late."""
+        for row in rows:
+            for step in row.open.steps[self.is_spaced(row) :]:
+                self._count(row, ceil_seconds(step.planned_at), 1)
+        for row in rows:
+            if not self.is_spaced(row):
+                self._follow(row, 0, row.earliest)
+
+    def space(self, rows: Sequence[_Row], lane: Lane) -> None:
+        """Give each next start its moment; `rows` are in order, one queue for each credential and set of hours."""
+        queues: dict[tuple[int, Openings], Queue] = {}
+        for row in rows:
+            queues.setdefault((row.credential, row.hours), deque()).append(row)
+        heads = sorted(((queue[0].rank, queue) for queue in queues.values()), key=_rank)
+        caught_up: int | None = None  # no first step that stands may start before it
+
+        def slot(queue: Queue) -> int:
+            return self._slot(queue[0], lane, caught_up)
+
+        while heads:
+            index, at = first_ready(heads, slot, lane.after(self._pace.max_wait))
+            _, queue = heads.pop(index)
+            row = queue.popleft()
+            lane.last = at if lane.last is None else max(at, lane.last)
+            if at != row.planned:
+                caught_up = at + self._pace.min_wait
+            self._start(row, at)
+            if queue:
+                insort(heads, (queue[0].rank, queue), key=_rank)
+
+    def _slot(self, row: _Row, lane: Lane, caught_up: int | None) -> int:
+        stands = row.planned >= max(self._now, row.earliest) and (caught_up is None or row.planned >= caught_up)
+        wanted = row.planned if stands else max(lane.after(row.gap), row.earliest, row.planned)
+        return self._pace.slot(row.credential, row.hours, wanted, follow_up=row.is_follow_up)
+
+    def _start(self, row: _Row, at: int) -> None:
+        if self._pace.ledger.counts(row.credential, follow_up=row.is_follow_up):
+            self._pace.ledger.take(row.credential, at // DAY)
+        first, *rest = row.open.steps
+        moves = [(first.position, moment(at))] if at != row.planned else []
+        self._follow(row, 1, at + rest[0].delay_seconds if rest else 0, moves)
+
+    def _follow(self, row: _Row, index: int, earliest: int, moves: Sequence[tuple[int, datetime]] = ()) -> None:
+        """Move the steps from `index` on as far as they must, the first of them not before `earliest`."""
+        times = list(moves)
+        for number, step in enumerate(row.open.steps[index:], start=index):
+            planned = ceil_seconds(step.planned_at)
+            wanted = max(planned, earliest, self._now)
+            at = planned
+            if wanted != planned or row.hours.first(planned) != planned:
+                self._count(row, planned, -1)
+                at = self._pace.follow_up(row.credential, row.hours, wanted, row.gap)
+                times.append((step.position, moment(at)))
+            if number + 1 < len(row.open.steps):
+                earliest = at + row.open.steps[number + 1].delay_seconds
+        if times:
+            self.moved.append(Retimed(row.open.enrollment_id, tuple(times)))
+
+    def _count(self, row: _Row, at: int, by: int) -> None:
+        """Count, or count no longer, a follow-up that stands; what lies behind us takes no room."""
+        ledger = self._pace.ledger
+        if at >= self._now and ledger.counts(row.credential, follow_up=True):
+            (ledger.take if by > 0 else ledger.give_back)(row.credential, at // DAY)
