@@ -1,0 +1,52 @@
+"""The secrets of one machine: made once, kept in a file that only its owner reads."""
+
+import json
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from nacl.public import PrivateKey
+
+from outrider.events.database import ROLES
+from outrider.local.home import write_private
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What the services are given; every value is text as their environment holds it."""
+
+    hash_key: str
+    """Master of every keyed hash."""
+    seal_public_key: str
+    """Seals a credential's password in the gateway."""
+    seal_private_key: str
+    """Opens it; for the sender and the reply-watcher alone."""
+    operator_token: str
+    """Opens the operator's routes, `POST /accounts` for one."""
+    passwords: Mapping[str, str]
+    """Of the database, by login role."""
+
+    @classmethod
+    def fresh(cls) -> "Keys":
+        """Make all of them anew."""
+        pair = PrivateKey.generate()
+        return cls(
+            hash_key=_text(secrets.token_bytes(32)),
+            seal_public_key=_text(bytes(pair.public_key)),
+            seal_private_key=_text(bytes(pair)),
+            operator_token=f"ok_operator_{secrets.token_urlsafe(32)}",
+            passwords={role: secrets.token_urlsafe(24) for role in ROLES},
+        )
+
+    @classmethod
+    def kept(cls, path: Path) -> "Keys":
+        """Answer those in the file, made at the first call."""
+        if not path.exists():
+            write_private(path, json.dumps(asdict(cls.fresh()), indent=1))
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def _text(key: bytes) -> str:
+    return urlsafe_b64encode(key).decode()

@@ -1,0 +1,263 @@
+"""The IMAP adapter against servers that misbehave: each fault of the client beneath it, and each kind of silence."""
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+
+import pytest
+
+from outrider.reply_watcher.imap_answers import Folder
+from outrider.reply_watcher.imap_session import Session
+from outrider.reply_watcher.imap_values import AuthFailed, Broken, Mailbox, MailboxFailed, Unreachable
+
+INBOX = Folder("INBOX", "inbox")
+SECONDS = 0.5
+"""The deadline of a command here: short, because these servers keep silent on purpose."""
+
+HANG = None
+"""Say nothing, and keep the connection."""
+DROP = b""
+"""Cut the connection."""
+
+WELL = {
+    "hello": b"* OK ready\r\n",
+    "CAPABILITY": b"* CAPABILITY IMAP4rev1 IDLE\r\n%t OK done\r\n",
+    "LOGIN": b"%t OK in\r\n",
+    "EXAMINE": b"* 2 EXISTS\r\n* OK [UIDVALIDITY 7] fine\r\n%t OK [READ-ONLY] open\r\n",
+    "SEARCH": b"* SEARCH 5 6\r\n%t OK found\r\n",
+    "NOOP": b"%t OK done\r\n",
+    "IDLE": b"+ idling\r\n",
+    "DONE": b"%t OK woken\r\n",
+    "LOGOUT": DROP,
+}
+"""What a good server answers; %t stands for the tag."""
+
+
+@asynccontextmanager
+async def scripted(**answers: bytes | None) -> AsyncGenerator[tuple[Mailbox, list[str]]]:
+    """Run a server that answers each command as told, a good server otherwise; gives also what it was asked."""
+    script: Mapping[str, bytes | None] = {**WELL, **answers}
+    asked: list[str] = []
+    writers: list[asyncio.StreamWriter] = []
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        answer, tag = script["hello"], b""
+        while answer != DROP:
+            if answer is not None:
+                writer.write(answer.replace(b"%t", tag))
+            line = await reader.readline()
+            if not line:
+                break
+            asked.append(line.decode())
+            words = line.upper().split()
+            tag = tag if words[0] == b"DONE" else words[0]
+            name = next(word for word in (words if words[0] == b"DONE" else words[1:]) if word != b"UID").decode()
+            answer = script.get(name, b"%t BAD what\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(converse, "127.0.0.1", 0)
+    try:
+        port = int(server.sockets[0].getsockname()[1])
+        yield Mailbox("127.0.0.1", port, "ann", "swordfish", "none", allow_insecure=True), asked
+    finally:
+        server.close()
+        for writer in writers:
+            writer.transport.abort()
+        await server.wait_closed()
+
+
+async def opened(mailbox: Mailbox) -> Session:
+    session = await Session.open(mailbox, SECONDS)
+    assert await session.examine(INBOX)
+    return session
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        ({"hello": HANG}, "no answer within 0.5 s"),
+        ({"hello": DROP}, "lost"),
+        ({"hello": b"* BYE too many connections\r\n"}, "too many connections"),
+        ({"hello": b"220 mail.example ESMTP\r\n"}, "ESMTP"),
+        ({"CAPABILITY": HANG}, "no answer"),
+        ({"CAPABILITY": b"%t OK\r\n"}, "no answer|OK"),
+        ({"LOGIN": HANG}, "no answer"),
+        ({"LOGIN": DROP}, "lost"),
+        ({"LOGIN": b"OTHER OK in\r\n"}, "unreadable"),
+        ({"LOGIN": b"%t NO [UNAVAILABLE] later\r\n"}, "later"),
+        ({"LOGIN": b"%t NO [ALERT] Too many simultaneous connections.\r\n"}, "simultaneous"),
+    ],
+)
+async def test_a_server_that_lets_nobody_in_is_unreachable(
+    answers: dict[str, bytes | None], words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with scripted(**answers) as (mailbox, _):
+        with pytest.raises(Unreachable, match=words):
+            await Session.open(mailbox, SECONDS)
+    assert "swordfish" not in caplog.text
+
+
+async def test_a_refused_login_is_not_unreachable() -> None:
+    async with scripted(LOGIN=b"%t NO [AUTHENTICATIONFAILED] Application-specific password required\r\n") as (
+        mailbox,
+        _,
+    ):
+        with pytest.raises(AuthFailed, match="Application-specific"):
+            await Session.open(mailbox, SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (HANG, "no answer"),
+        (DROP, "lost"),
+        (b"* SEARCH 5 6", "no answer"),
+        (b"* SEARCH {5}\r\n12", "no answer"),
+        (b"OTHER OK found\r\n", "unreadable"),
+        (b"\xff\xfe OK\r\n* \xff\r\n", "no answer|unreadable"),
+        (b"%t NO mailbox is locked\r\n", "locked"),
+        (b"%t BAD what\r\n", "what"),
+        (b"* SEARCH " + b"1 " * 9_000_000 + b"\r\n", "more than it was asked for"),
+    ],
+    ids=["hang", "drop", "half a line", "half a literal", "other tag", "bytes", "no", "bad", "flood"],
+)
+async def test_a_bad_answer_breaks_the_session_for_good(answer: bytes | None, words: str) -> None:
+    async with scripted(SEARCH=answer) as (mailbox, _), asyncio.timeout(30):
+        session = await opened(mailbox)
+        with pytest.raises(Broken, match=words):
+            await session.uids_after(0)
+        with pytest.raises(Broken):
+            await session.uids_after(0)
+        await session.close()
+
+
+async def test_a_burst_of_thousands_of_lines_is_read() -> None:
+    burst = b"".join(b"* %d EXPUNGE\r\n" % number for number in range(5000, 0, -1))
+    async with scripted(SEARCH=burst + b"* SEARCH 6 5\r\n%t OK found\r\n") as (mailbox, _):
+        session = await opened(mailbox)
+        assert await session.uids_after(4) == [5, 6]
+        await session.close()
+
+
+async def test_a_search_of_a_hundred_thousand_is_read() -> None:
+    many = b" ".join(b"%d" % number for number in range(1, 100_001))
+    async with scripted(SEARCH=b"* SEARCH " + many + b"\r\n%t OK found\r\n") as (mailbox, _):
+        session = await opened(mailbox)
+        assert await session.uids_after(10) == list(range(11, 100_001))
+        await session.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'* 1 FETCH (UID 5 RFC822.SIZE 9 INTERNALDATE "01-Nov-2026 10:00:00 +0000" BODY[HEADER]<0> {3}\r\nA: )\r\n',
+        b'* 1 FETCH (BODY[HEADER]<0> {3}\r\nA:  RFC822.SIZE 9 INTERNALDATE " 1-Nov-2026 10:00:00 +0000" UID 5)\r\n',
+        b'* 2 FETCH (UID 6 FLAGS (\\Seen))\r\n* 1 FETCH (UID 5 RFC822.SIZE 9 BODY[HEADER]<0> "A: ")\r\n* 3 EXISTS\r\n',
+    ],
+)
+async def test_a_fetch_is_understood_in_every_form(answer: bytes) -> None:
+    async with scripted(FETCH=answer + b"%t OK fetched\r\n") as (mailbox, asked):
+        session = await opened(mailbox)
+        [head] = [head async for head in session.headers([5, 6])]
+        assert (head.uid, head.size, head.content) == (5, 9, b"A: ")
+        assert "UID FETCH 5,6 (UID RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER]<0.65536>)" in asked[-1]
+        await session.close()
+
+
+async def test_headers_are_fetched_25_at_a_time() -> None:
+    async with scripted(FETCH=b"%t OK fetched\r\n") as (mailbox, asked):
+        session = await opened(mailbox)
+        assert [head async for head in session.headers(range(1, 61))] == []
+        sets = [re.findall(r"FETCH ([\d,]+)", line)[0].split(",") for line in asked if "FETCH" in line]
+        assert [len(one) for one in sets] == [25, 25, 10]
+        await session.close()
+
+
+async def test_an_idling_client_is_rung() -> None:
+    async with scripted(IDLE=b"+ idling\r\n* OK still here\r\n* 3 EXISTS\r\n") as (mailbox, asked):
+        session = await opened(mailbox)
+        assert await session.uids_after(0) == [5, 6]
+        assert await session.wait(60)
+        assert asked[-1] == "DONE\r\n"
+        assert await session.uids_after(5) == [6]
+        await session.close()
+
+
+@pytest.mark.parametrize("idle", [HANG, DROP, b"%t BAD what\r\n", b"+ idling\r\n* BYE shutdown\r\n"])
+async def test_an_idle_that_does_not_begin_or_last_is_noticed(idle: bytes | None) -> None:
+    async with scripted(IDLE=idle, DONE=DROP) as (mailbox, _), asyncio.timeout(30):
+        session = await opened(mailbox)
+        await session.uids_after(0)
+        with pytest.raises(Broken):
+            await session.wait(1)
+        await session.close()
+
+
+async def test_a_burst_while_idling_is_read() -> None:
+    burst = b"".join(b"* %d EXPUNGE\r\n" % number for number in range(5000, 0, -1))
+    async with scripted(IDLE=b"+ idling\r\n" + burst + b"* 3 EXISTS\r\n") as (mailbox, _):
+        session = await opened(mailbox)
+        await session.uids_after(0)
+        assert await session.wait(60)
+        await session.close()
+
+
+async def test_a_server_that_cannot_idle_is_asked_at_the_end() -> None:
+    plain = b"* CAPABILITY IMAP4rev1\r\n%t OK done\r\n"
+    async with scripted(CAPABILITY=plain, NOOP=b"* 3 EXISTS\r\n%t OK done\r\n") as (mailbox, asked):
+        session = await opened(mailbox)
+        assert not session.idles
+        await session.uids_after(0)
+        assert await session.wait(0.05)
+        assert not any("IDLE" in line for line in asked)
+        await session.close()
+
+
+async def test_junk_and_all_mail_are_found_by_their_use() -> None:
+    listed = (
+        b'* LIST (\\HasNoChildren) "/" "INBOX"\r\n* LIST (\\All \\HasNoChildren) "/" "[Gmail]/Alle Nachrichten"\r\n'
+        b'* LIST (\\Junk) "/" {12}\r\n[Gmail]/Sp"m\r\n* LIST (\\Noselect) NIL [Gmail]\r\n%t OK done\r\n'
+    )
+    for offers, first in ((b"", INBOX), (b" X-GM-EXT-1", Folder("[Gmail]/Alle Nachrichten", "all"))):
+        capability = b"* CAPABILITY IMAP4rev1" + offers + b"\r\n%t OK done\r\n"
+        async with scripted(CAPABILITY=capability, LIST=listed) as (mailbox, _):
+            session = await opened(mailbox)
+            assert await session.folders() == [first, Folder('[Gmail]/Sp"m', "junk")]
+            await session.close()
+
+
+async def test_starttls_that_is_not_offered_or_followed_by_more_is_refused() -> None:
+    offering = b"* CAPABILITY IMAP4rev1 STARTTLS\r\n%t OK done\r\n"
+    scripts: list[dict[str, bytes | None]] = [
+        {},
+        {"CAPABILITY": offering, "STARTTLS": b"%t OK go\r\n* CAPABILITY"},
+        {"CAPABILITY": offering, "STARTTLS": b"%t NO not now\r\n"},
+        {"CAPABILITY": offering, "STARTTLS": b"%t OK go\r\n"},
+    ]
+    for script in scripts:
+        async with scripted(**script) as (mailbox, asked):
+            wanting = Mailbox(mailbox.host, mailbox.port, "ann", "swordfish", "starttls")
+            with pytest.raises(MailboxFailed):
+                await Session.open(wanting, SECONDS)
+            assert not any("swordfish" in line for line in asked)
+
+
+async def test_a_cancelled_wait_leaves_no_task_behind() -> None:
+    async with scripted() as (mailbox, _):
+        before = asyncio.all_tasks()
+        session = await opened(mailbox)
+        await session.uids_after(0)
+        waiting = asyncio.create_task(session.wait(600))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await session.close()
+        left = {task for task in asyncio.all_tasks() - before if "converse" not in repr(task)}
+        if left:  # cancelled, each needs a turn to end
+            await asyncio.wait(left, timeout=10)
+        assert all(task.done() for task in left)
