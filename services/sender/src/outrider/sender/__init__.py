@@ -1,0 +1,1 @@
+"""Sender: claims each due step in the log, mails it, and records what became of it."""

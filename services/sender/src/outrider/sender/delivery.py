@@ -1,0 +1,193 @@
+"""Delivery: one step to one person. What may be claimed, and what each outcome of SMTP leads to. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal, assert_never
+from uuid import UUID
+
+from outrider.events.aggregate import Aggregate
+from outrider.events.delivery import (
+    DeliveryDeferred,
+    DeliveryFailed,
+    DeliveryResolved,
+    DeliveryStarted,
+    DeliveryUnknown,
+    EmailBounced,
+    EmailSent,
+    SendStep,
+)
+from outrider.events.enrollment import BounceKind
+from outrider.events.message import Event
+
+FIRST_RETRY_SECONDS = 30
+LONGEST_RETRY_SECONDS = 3 * 3600
+GIVE_UP = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Where the delivery stands."""
+
+    status: Literal["absent", "started", "deferred", "sent", "bounced", "failed", "unknown"] = "absent"
+    started: DeliveryStarted | None = None
+    """The newest claim."""
+    first_attempt_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The server took it."""
+
+    status_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The server refused the recipient or the content for good."""
+
+    kind: BounceKind
+    status_code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """The message certainly did not go out, and may be tried again."""
+
+    by: Literal["recipient_server", "host", "credential", "not_begun"]
+    status_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unrenderable:
+    """The template cannot be rendered for this person: trying again would not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Whether the server took it cannot be known."""
+
+    reason: Literal["lost_after_data", "shutdown", "no_outcome"]
+
+
+Outcome = Sent | Refused | Postponed | Unrenderable | Lost
+
+
+def evolve(state: Delivery, event: Event) -> Delivery:  # noqa: PLR0911  # one return an event
+    """Follow the claims and their outcomes."""
+    match event:
+        case DeliveryStarted():
+            return replace(state, status="started", started=event)
+        case EmailSent():
+            return replace(state, status="sent")
+        case EmailBounced():
+            return replace(state, status="bounced")
+        case DeliveryDeferred():
+            return replace(state, status="deferred", first_attempt_at=event.first_attempt_at)
+        case DeliveryFailed():
+            return replace(state, status="failed")
+        case DeliveryUnknown():
+            return replace(state, status="unknown")
+        case DeliveryResolved():
+            return replace(state, status="sent" if event.outcome == "sent" else "deferred")
+        case _:
+            return state
+
+
+delivery = Aggregate("delivery", Delivery(), evolve)
+
+
+def start(  # noqa: PLR0913  # what the claim records
+    job: SendStep, claim: UUID, now: datetime, template_version: int, state: Delivery, *, counted: bool
+) -> Sequence[DeliveryStarted]:
+    """The claim of this attempt; nothing unless the delivery is new or was put off after the attempt before."""
+    may = state.status == "absent" and job.attempt == 1
+    again = state.status == "deferred" and state.started is not None and job.attempt == state.started.attempt + 1
+    if not may and not again:
+        return ()
+    return (
+        DeliveryStarted(
+            **_about(job),
+            claim=claim,
+            day=now.date(),
+            counted=counted,
+            template_version=template_version,
+            planned_at=job.planned_at,
+        ),
+    )
+
+
+def settle(outcome: Outcome, now: datetime, jitter: float, state: Delivery) -> Sequence[Event]:
+    """What the outcome of the newest claim leads to.
+
+    `jitter` is a fraction between -1 and 1. A claim that was given up as unknown may still be settled by a late
+    acceptance or refusal; an outcome that stands is never replaced.
+    """
+    started = state.started
+    late = state.status == "unknown"
+    if started is None or not (late or state.status == "started"):
+        return ()
+    about = _about(started)
+    match outcome:
+        case Sent():
+            return (
+                EmailSent(
+                    **about, planned_at=started.planned_at, sent_at=now, status_code=outcome.status_code, late=late
+                ),
+            )
+        case Refused():
+            return (
+                EmailBounced(
+                    **about, kind=outcome.kind, status_code=outcome.status_code, reason=outcome.reason, bounced_at=now
+                ),
+            )
+        case Unrenderable():
+            return (DeliveryFailed(**about, status_code="5.6.0"),)
+        case Lost():
+            return () if late else (DeliveryUnknown(**about, reason=outcome.reason, at=now),)
+        case Postponed():
+            return _postponed(outcome, about, now, jitter, state)
+        case _:
+            assert_never(outcome)
+
+
+def _postponed(
+    outcome: Postponed, about: dict[str, Any], now: datetime, jitter: float, state: Delivery
+) -> Sequence[Event]:
+    first = state.first_attempt_at or now
+    if outcome.by == "recipient_server" and now - first >= GIVE_UP:
+        return (DeliveryFailed(**about, status_code=outcome.status_code),)
+    return (
+        DeliveryDeferred(
+            **about,
+            by=outcome.by,
+            status_code=outcome.status_code,
+            not_before=now + timedelta(seconds=round(delay_seconds(about["attempt"], jitter))),
+            first_attempt_at=first,
+        ),
+    )
+
+
+def delay_seconds(attempt: int, jitter: float) -> float:
+    """Wait after this attempt: 30, 60, 120 ... capped at 3 h, each changed by up to a fifth by `jitter` (-1 .. 1)."""
+    doubled: float = FIRST_RETRY_SECONDS * 2.0 ** min(attempt - 1, 20)
+    return min(LONGEST_RETRY_SECONDS, doubled) * (1 + jitter / 5)
+
+
+def frees_quota(event: Event) -> bool:
+    """Whether this outcome gives the claimed place back: only what a server took, or may have taken, keeps it."""
+    return isinstance(event, EmailBounced | DeliveryDeferred | DeliveryFailed)
+
+
+def _about(what: SendStep | DeliveryStarted) -> dict[str, Any]:
+    """The ids that every event of a delivery says."""
+    return {
+        "delivery_id": what.delivery_id,
+        "enrollment_id": what.enrollment_id,
+        "campaign_id": what.campaign_id,
+        "contact_id": what.contact_id,
+        "credential_id": what.credential_id,
+        "position": what.position,
+        "attempt": what.attempt,
+    }

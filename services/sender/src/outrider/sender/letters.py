@@ -1,0 +1,196 @@
+"""Letters: everything that one message is made of, read once and kept per version, and rendered to bytes."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from outrider.events.campaign import CampaignSettings, StepPlan
+from outrider.events.database import Pool
+from outrider.events.delivery import SendStep
+from outrider.events.ids import address_key, delivery_id, domain_key, domain_of
+from outrider.events.message import Json
+from outrider.events.mime import Mail, build
+from outrider.events.rendering import Merge, Template, add_pixel, compile_step
+from outrider.events.service import Settings
+from outrider.events.tokens import Keyring, message_id, track_open, unsubscribe
+from outrider.events.vault import Opener
+from outrider.sender.smtp import Server
+
+TEMPLATES_KEPT = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignPlan:
+    """What a campaign asks of every message."""
+
+    settings: CampaignSettings
+    steps: Mapping[int, StepPlan]
+
+
+@dataclass(frozen=True, slots=True)
+class Mailer:
+    """A credential as its messages show it, and its server."""
+
+    server: Server
+    from_email: str
+    from_name: str | None
+    reply_to: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """To whom, and the keys under which the address may be suppressed."""
+
+    email: str
+    merge: Json
+    address_key: str
+    domain_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One message, not rendered yet."""
+
+    job: SendStep
+    person: Person
+    mailer: Mailer
+    plan: CampaignPlan
+    template: Template
+
+    @property
+    def step(self) -> StepPlan:
+        """The step that it is."""
+        return self.plan.steps[self.job.position]
+
+
+class Letters:
+    """Reads people, templates and credentials from the vault; compiled templates are kept by version."""
+
+    def __init__(self, settings: Settings, log: Pool, tables: Pool) -> None:
+        """Raises ValueError for keys that cannot be read."""
+        self._settings = settings
+        self._log = log
+        self._tables = tables
+        self._keys = Keyring.parse(settings.hash_key)
+        self._opener = Opener(settings.seal_private_key)
+        self._templates: OrderedDict[tuple[UUID, int, int], Template] = OrderedDict()
+
+    async def letter(self, job: SendStep, mailer: Mailer) -> Letter | None:
+        """All that the message is made of; None where the person, the campaign or the step is gone."""
+        plan = await self._plan(job.campaign_id)
+        if plan is None or job.position not in plan.steps:
+            return None
+        template = await self._template(job, plan.steps[job.position])
+        person = await self._person(job)
+        return None if template is None or person is None else Letter(job, person, mailer, plan, template)
+
+    async def _plan(self, campaign: UUID) -> CampaignPlan | None:
+        row = await self._tables.fetchrow("select settings, steps from campaigns where campaign_id = $1", campaign)
+        if row is None:
+            return None
+        steps = [StepPlan.model_validate(step) for step in row["steps"]["steps"]]
+        return CampaignPlan(CampaignSettings.model_validate(row["settings"]), {step.position: step for step in steps})
+
+    async def _template(self, job: SendStep, step: StepPlan) -> Template | None:
+        key = (job.campaign_id, step.position, step.template_version)
+        if found := self._templates.get(key):
+            self._templates.move_to_end(key)
+            return found
+        source = await self._read(job.account_id, job.campaign_id, f"template-{step.position}-{step.template_version}")
+        if source is None:
+            return None
+        compiled = compile_step(source["subject"], source["body_html"], source.get("body_text"))
+        self._templates[key] = compiled
+        if len(self._templates) > TEMPLATES_KEPT:
+            self._templates.popitem(last=False)
+        return compiled
+
+    async def _person(self, job: SendStep) -> Person | None:
+        merge = await self._read(job.account_id, job.contact_id, "person")
+        if merge is None:
+            return None
+        email: str = merge["email"]
+        key = self._keys.address_key
+        return Person(
+            email,
+            merge,
+            address_key(key, job.account_id, email),
+            domain_key(key, job.account_id, domain_of(email)),
+        )
+
+    async def mailer(self, account: UUID, credential: UUID) -> Mailer | None:
+        """The credential with its password opened; None where it is gone. Raises Unsealable."""
+        about = await self._read(account, credential, "server")
+        sealed = await self._read(account, credential, "secrets")
+        if about is None or sealed is None:
+            return None
+        secrets = self._opener.open(credential, sealed)
+        authorities = self._settings.trust_ca
+        return Mailer(
+            Server(
+                about["smtp_host"],
+                about["smtp_port"],
+                about["smtp_security"],
+                about["smtp_username"],
+                secrets["smtp_password"],
+                hostname=domain_of(about["from_email"]),
+                allow_insecure=self._settings.allow_insecure_hosts,
+                authorities=Path(authorities) if authorities else None,
+            ),
+            about["from_email"],
+            about.get("from_name"),
+            about.get("reply_to"),
+        )
+
+    async def _read(self, account: UUID, owner: UUID, name: str) -> Any:  # noqa: ANN401  # a jsonb column
+        return await self._log.fetchval(
+            "select value from log.vault where owner = $1 and name = $2 and account_id = $3", owner, name, account
+        )
+
+    def render(self, letter: Letter, date: datetime) -> bytes:
+        """The message as it goes into DATA. Raises CannotRender, BadHeader.
+
+        The Message-ID is the same on every attempt. A threaded step answers the first one (RFC 5322 3.6.4).
+        """
+        job, settings = letter.job, letter.plan.settings
+        leave = f"{self._settings.public_url}/u/{unsubscribe(self._keys, job.delivery_id)}"
+        shown = letter.template.render(_merge(letter.person, leave))
+        html = shown.html
+        if settings.track_opens:
+            html = add_pixel(html, f"{self._settings.public_url}/t/o/{track_open(self._keys, job.delivery_id)}.gif")
+        domain = domain_of(letter.mailer.from_email)
+        first = message_id(self._keys, delivery_id(job.enrollment_id, 1), domain)
+        threaded = letter.step.thread and job.position > 1
+        return build(
+            Mail(
+                delivery=job.delivery_id,
+                message_id=message_id(self._keys, job.delivery_id, domain),
+                date=date,
+                from_email=letter.mailer.from_email,
+                from_name=letter.mailer.from_name,
+                to_email=letter.person.email,
+                subject=shown.subject,
+                html=html,
+                text=shown.text,
+                reply_to=letter.mailer.reply_to,
+                in_reply_to=first if threaded else None,
+                references=(first,) if threaded else (),
+                unsubscribe_url=leave if settings.unsubscribe_header else None,
+            )
+        )
+
+
+def _merge(person: Person, leave: str) -> Merge:
+    known = person.merge
+    return Merge(
+        first_name=known.get("first_name"),
+        last_name=known.get("last_name"),
+        email=person.email,
+        company=known.get("company"),
+        unsubscribe_url=leave,
+        custom=known.get("custom") or {},
+    )

@@ -1,0 +1,59 @@
+"""To-dos of the sender: a started delivery without an outcome is settled as unknown after a while."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from outrider.events.clock import Clock
+from outrider.events.database import Db
+from outrider.events.delivery import (
+    DeliveryDeferred,
+    DeliveryFailed,
+    DeliveryStarted,
+    DeliveryUnknown,
+    EmailBounced,
+    EmailSent,
+)
+from outrider.events.message import Recorded
+from outrider.events.projector import Projection
+from outrider.events.todo import Todo, add, close
+
+KIND = "settle_started"
+
+
+def settling(clock: Clock, seconds: float) -> Projection:
+    """The reader that adds a to-do for each claim, due `seconds` of real time later, and closes it by its outcome."""
+    projection = Projection("sender.settling.v1")
+
+    @projection.on(DeliveryStarted)
+    async def started(db: Db, events: Sequence[Recorded[DeliveryStarted]]) -> None:
+        await add(
+            db,
+            [
+                Todo(
+                    KIND,
+                    _key(item),
+                    item.account_id,
+                    clock.to_business(item.recorded_at + timedelta(seconds=seconds)),
+                    owner=item.event.delivery_id,
+                    data={"delivery_id": str(item.event.delivery_id), "attempt": item.event.attempt},
+                )
+                for item in events
+            ],
+        )
+
+    @projection.on(EmailSent, EmailBounced, DeliveryDeferred, DeliveryFailed, DeliveryUnknown)
+    async def settled(db: Db, events: Sequence[Recorded[Any]]) -> None:
+        await close(db, KIND, [_key(item) for item in events])
+
+    return projection
+
+
+def _key(item: Recorded[Any]) -> str:
+    return f"{item.event.delivery_id}:{item.event.attempt}"
+
+
+def of(todo: Todo) -> tuple[UUID, int]:
+    """The delivery and the attempt that a to-do is about."""
+    return UUID(todo.data["delivery_id"]), todo.data["attempt"]
