@@ -1,0 +1,50 @@
+"""A mailbox, and the three ways in which reading it fails."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+Security = Literal["tls", "starttls", "none"]
+
+_WORDS_MAX: Final = 300
+
+
+class MailboxFailed(Exception):  # named like an outcome: it says what is the matter
+    """The mailbox cannot be read now; `words` say why, fit to be shown: the server's own where it spoke."""
+
+    def __init__(self, words: str) -> None:
+        """Keep the words, on one line."""
+        self.words = " ".join("".join(sign if sign.isprintable() else " " for sign in words).split())[:_WORDS_MAX]
+        super().__init__(self.words)
+
+
+class AuthFailed(MailboxFailed):
+    """The server refuses these credentials: trying again without a change only hammers it."""
+
+
+class Unreachable(MailboxFailed):
+    """No session came about: DNS, connection, TLS, or a server that turns everybody away for now."""
+
+
+class Broken(MailboxFailed):
+    """The session ended in the middle: lost, silent or unreadable."""
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """Where the mail is and how to get in."""
+
+    host: str
+    port: int
+    username: str
+    password: str = field(repr=False)
+    security: Security = "tls"
+    allow_insecure: bool = False
+    """Whether a password may be sent in the clear (security "none")."""
+    authority: Path | None = None
+    """A PEM file of certification authorities to trust besides the system's."""
+
+
+def backoff_seconds(failures: int) -> float:
+    """Seconds to wait before the next session after so many failures in a row: 5, 10, 20 ... capped at 600."""
+    return min(600.0, 5.0 * (1 << min(max(failures, 1) - 1, 10)))
