@@ -34,7 +34,7 @@ LONGEST_DAYS: Final = 366
 _MINUTE: Final = 60
 
 
-class PlanTooLong(ValueError):  # noqa: N818  # it reads as what is wrong, like the refusal it becomes
+class PlanTooLong(ValueError):  # it reads as what is wrong, like the refusal it becomes
     """The plan would last over a year."""
 
 

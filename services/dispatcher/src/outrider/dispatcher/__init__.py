@@ -1,0 +1,1 @@
+"""The dispatcher: decides on every command, plans, schedules, and ends what is to end."""

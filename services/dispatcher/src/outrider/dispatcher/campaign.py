@@ -1,0 +1,237 @@
+"""Campaign: what it remembers, and one decision per command. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from outrider.events.aggregate import Aggregate
+from outrider.events.campaign import (
+    BatchDispatched,
+    BatchPlanned,
+    CampaignActivated,
+    CampaignChanged,
+    CampaignCompleted,
+    CampaignCreated,
+    CampaignDeleted,
+    CampaignIsPaused,
+    CampaignNotActive,
+    CampaignNotFound,
+    CampaignNotPaused,
+    CampaignPaused,
+    CampaignResumed,
+    CampaignSettings,
+    ChangeCampaign,
+    CreateCampaign,
+    DailyLimitReached,
+    DeleteCampaign,
+    DispatchBatch,
+    EnrollImport,
+    ImportEnrolled,
+    NoPendingEnrollments,
+    NoSequenceSteps,
+    NoSmtpCredentials,
+    PauseCampaign,
+    PlanLimitReached,
+    PlanTooLong,
+    ResumeCampaign,
+    StepPlan,
+)
+from outrider.events.contact import ContactImportNotFound
+from outrider.events.message import Event
+from outrider.events.outreach import OutreachNotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """What is remembered of a campaign."""
+
+    status: Literal["absent", "pending", "active", "paused", "deleted"] = "absent"
+    settings: CampaignSettings = field(default_factory=CampaignSettings)
+    steps: tuple[StepPlan, ...] = ()
+    highest_batch: int = 0
+    planning: frozenset[int] = frozenset()
+    """Batches that were dispatched and are not planned to the end."""
+    dispatched: bool = False
+    completed: bool = False
+
+    @property
+    def exists(self) -> bool:
+        """Whether a command may be about it."""
+        return self.status not in {"absent", "deleted"}
+
+
+@dataclass(frozen=True, slots=True)
+class EnrollFacts:
+    """What the decision needs to know of the import."""
+
+    import_exists: bool
+    contacts: int
+    """How many may be enrolled."""
+    highest_batch: int
+    """Of the campaign's enrollments."""
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchFacts:
+    """What the decision needs from outside its stream, read just before it."""
+
+    usable_credentials: int
+    monthly_limit: int | None
+    period_sends: int
+    """Messages accepted in this UTC calendar month."""
+    pending: Mapping[int, int]
+    """Batch number -> how many are pending."""
+    left_today: int
+    """What the usable credentials may still send on this UTC day, first steps planned for it taken off."""
+    too_long: bool
+    """The plan would last over a year."""
+    seed: int
+    at: datetime
+
+
+def evolve(state: Campaign, event: Event) -> Campaign:  # noqa: PLR0911  # one line an event
+    """The state after the event."""
+    match event:
+        case CampaignCreated(settings=settings, steps=steps):
+            return replace(state, status="pending", settings=settings, steps=steps)
+        case CampaignChanged(settings=settings):
+            return replace(state, settings=settings)
+        case CampaignActivated() | CampaignResumed():
+            return replace(state, status="active")
+        case CampaignPaused():
+            return replace(state, status="paused")
+        case CampaignDeleted():
+            return replace(state, status="deleted")
+        case CampaignCompleted():
+            return replace(state, completed=True)
+        case ImportEnrolled(first_batch_number=first, batches=batches) if first is not None:
+            return replace(state, highest_batch=max(state.highest_batch, first + batches - 1))
+        case BatchDispatched(batch_number=batch):
+            return replace(state, planning=state.planning | {batch}, dispatched=True, completed=False)
+        case BatchPlanned(batch_number=batch):
+            return replace(state, planning=state.planning - {batch})
+        case _:
+            return state
+
+
+campaign = Aggregate("campaign", Campaign(), evolve)
+
+
+def create(command: CreateCampaign, state: Campaign) -> Sequence[Event]:
+    """The campaign exists, pending."""
+    if state.status != "absent":
+        return []
+    if command.settings.outreach_id is not None:
+        raise OutreachNotFound
+    return [CampaignCreated(campaign_id=command.campaign_id, settings=command.settings, steps=command.steps)]
+
+
+def change(command: ChangeCampaign, state: Campaign) -> Sequence[Event]:
+    """These settings hold."""
+    if not state.exists:
+        raise CampaignNotFound
+    if command.settings.outreach_id is not None:
+        raise OutreachNotFound
+    if command.settings == state.settings:
+        return []
+    return [CampaignChanged(campaign_id=command.campaign_id, settings=command.settings)]
+
+
+def delete(command: DeleteCampaign, state: Campaign) -> Sequence[Event]:
+    """It is gone."""
+    if not state.exists:
+        raise CampaignNotFound
+    return [CampaignDeleted(campaign_id=command.campaign_id)]
+
+
+def enroll_import(command: EnrollImport, facts: EnrollFacts, state: Campaign) -> Sequence[Event]:
+    """The contacts that may be enrolled have their batch numbers; nothing when there are none."""
+    if not state.exists:
+        raise CampaignNotFound
+    if not facts.import_exists:
+        raise ContactImportNotFound
+    if not facts.contacts:
+        return []
+    size = command.batch_size or facts.contacts
+    return [
+        ImportEnrolled(
+            campaign_id=command.campaign_id,
+            import_id=command.import_id,
+            contacts=facts.contacts,
+            first_batch_number=max(state.highest_batch, facts.highest_batch) + 1,
+            batches=-(-facts.contacts // size),
+            batch_size=size,
+        )
+    ]
+
+
+def dispatch(command: DispatchBatch, facts: DispatchFacts, state: Campaign) -> Sequence[Event]:
+    """Everything pending in the batch is to be planned; the first dispatch activates the campaign."""
+    if not state.exists:
+        raise CampaignNotFound
+    if state.status == "paused":
+        raise CampaignIsPaused
+    if not state.steps:
+        raise NoSequenceSteps
+    if not facts.usable_credentials:
+        raise NoSmtpCredentials
+    if facts.monthly_limit is not None and facts.period_sends >= facts.monthly_limit:
+        raise PlanLimitReached(current_period_sends=facts.period_sends, monthly_limit=facts.monthly_limit)
+    batch = command.batch_number if command.batch_number is not None else min(facts.pending, default=None)
+    if batch is None or not facts.pending.get(batch) or batch in state.planning:
+        raise NoPendingEnrollments
+    if facts.left_today <= 0:
+        raise DailyLimitReached
+    if facts.too_long:
+        raise PlanTooLong
+    dispatched = BatchDispatched(
+        campaign_id=command.campaign_id,
+        batch_number=batch,
+        seed=facts.seed,
+        at=facts.at,
+        pending=facts.pending[batch],
+    )
+    return (
+        [CampaignActivated(campaign_id=command.campaign_id), dispatched] if state.status == "pending" else [dispatched]
+    )
+
+
+def batch_planned(planned: BatchPlanned, state: Campaign) -> Sequence[Event]:
+    """The dispatch is planned to its end."""
+    return [planned] if planned.batch_number in state.planning else []
+
+
+def pause(command: PauseCampaign, state: Campaign) -> Sequence[Event]:
+    """Nothing is claimed any more."""
+    if not state.exists:
+        raise CampaignNotFound
+    if state.status != "active":
+        raise CampaignNotActive
+    return [CampaignPaused(campaign_id=command.campaign_id)]
+
+
+def pause_without_credential(campaign_id: UUID, usable_credentials: int, state: Campaign) -> Sequence[Event]:
+    """A campaign that nothing can be mailed through waits for its owner."""
+    if usable_credentials or state.status != "active":
+        return []
+    return [CampaignPaused(campaign_id=campaign_id, reason="no_usable_credential")]
+
+
+def resume(command: ResumeCampaign, usable_credentials: int, state: Campaign) -> Sequence[Event]:
+    """Claims are permitted again."""
+    if not state.exists:
+        raise CampaignNotFound
+    if state.status != "paused":
+        raise CampaignNotPaused
+    if not usable_credentials:
+        raise NoSmtpCredentials
+    return [CampaignResumed(campaign_id=command.campaign_id)]
+
+
+def complete(campaign_id: UUID, running: int, state: Campaign) -> Sequence[Event]:
+    """No enrollment has a step left: `running` counts those that wait or go on."""
+    if running or state.completed or state.planning or not state.dispatched or not state.exists:
+        return []
+    return [CampaignCompleted(campaign_id=campaign_id)]

@@ -1,0 +1,166 @@
+"""Contact, import and address: whom an account may write to. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+from uuid import UUID
+
+from outrider.events.aggregate import Aggregate
+from outrider.events.contact import (
+    AddressReleased,
+    AddressReserved,
+    AddressSuppressed,
+    AddressUnsuppressed,
+    ContactAdded,
+    ContactDeleted,
+    ContactForgotten,
+    ContactImportNotFound,
+    ContactNotFound,
+    ContactUnsubscribed,
+    DeleteImport,
+    ImportCompleted,
+    ImportContacts,
+    ImportDeleted,
+    ImportStarted,
+    NoContactsProvided,
+    UnsubscribeContact,
+)
+from outrider.events.message import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """What is remembered of a contact."""
+
+    status: Literal["absent", "present", "deleted"] = "absent"
+    address_key: str = ""
+    unsubscribed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """What is remembered of an import; the people themselves lie in the vault."""
+
+    status: Literal["absent", "processing", "completed", "deleted"] = "absent"
+    chunks: int = 0
+    rows: int = 0
+    skipped: int = 0
+    rejected: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Who holds an address, and whether it must not be written to."""
+
+    contact_id: UUID | None = None
+    suppressions: frozenset[UUID] = frozenset()
+
+
+def evolve_contact(state: Contact, event: Event) -> Contact:
+    """The state after the event."""
+    match event:
+        case ContactAdded(address_key=key):
+            return replace(state, status="present", address_key=key)
+        case ContactUnsubscribed():
+            return replace(state, unsubscribed=True)
+        case ContactDeleted() | ContactForgotten():
+            return replace(state, status="deleted")
+        case _:
+            return state
+
+
+def evolve_import(state: Import, event: Event) -> Import:
+    """The state after the event."""
+    match event:
+        case ImportStarted():
+            return Import("processing", event.chunks, event.rows, event.skipped, event.rejected)
+        case ImportCompleted():
+            return replace(state, status="completed")
+        case ImportDeleted():
+            return replace(state, status="deleted")
+        case _:
+            return state
+
+
+def evolve_address(state: Address, event: Event) -> Address:
+    """The state after the event."""
+    match event:
+        case AddressReserved(contact_id=contact):
+            return replace(state, contact_id=contact)
+        case AddressReleased():
+            return replace(state, contact_id=None)
+        case AddressSuppressed(suppression_id=suppression):
+            return replace(state, suppressions=state.suppressions | {suppression})
+        case AddressUnsuppressed(suppression_id=suppression):
+            return replace(state, suppressions=state.suppressions - {suppression})
+        case _:
+            return state
+
+
+contact = Aggregate("contact", Contact(), evolve_contact)
+contact_import = Aggregate("import", Import(), evolve_import)
+address = Aggregate("address", Address(), evolve_address)
+
+
+def start_import(command: ImportContacts, state: Import) -> Sequence[Event]:
+    """The import is accepted; one without any sound row is complete at once."""
+    if state.status != "absent":
+        return []
+    if not command.rows + command.skipped + command.rejected:
+        raise NoContactsProvided
+    started = ImportStarted(
+        import_id=command.import_id,
+        chunks=command.chunks,
+        rows=command.rows,
+        skipped=command.skipped,
+        rejected=command.rejected,
+    )
+    if command.chunks:
+        return [started]
+    return [started, *complete_import(command.import_id, 0, evolve_import(state, started))]
+
+
+def complete_import(import_id: UUID, added: int, state: Import) -> Sequence[Event]:
+    """Every row is accounted for: `added` became contacts, the rest of the sound ones were duplicates."""
+    if state.status != "processing":
+        return []
+    skipped = state.skipped + state.rows - added
+    return [ImportCompleted(import_id=import_id, record_count=added, skipped=skipped, rejected=state.rejected)]
+
+
+def delete_import(command: DeleteImport, state: Import) -> Sequence[Event]:
+    """The import is gone."""
+    if state.status in {"absent", "deleted"}:
+        raise ContactImportNotFound
+    return [ImportDeleted(import_id=command.import_id)]
+
+
+def add_contact(contact_id: UUID, import_id: UUID | None, address_key: str, state: Address) -> Sequence[Event]:
+    """ContactAdded and AddressReserved, for a stream each; nothing when the address has its contact already."""
+    if state.contact_id is not None:
+        return []
+    return [
+        ContactAdded(contact_id=contact_id, import_id=import_id, address_key=address_key),
+        AddressReserved(address_key=address_key, contact_id=contact_id),
+    ]
+
+
+def delete_contact(contact_id: UUID, state: Contact) -> Sequence[Event]:
+    """The contact is gone."""
+    if state.status != "present":
+        return []
+    return [ContactDeleted(contact_id=contact_id, address_key=state.address_key)]
+
+
+def release(address_key: str, contact_id: UUID, state: Address) -> Sequence[Event]:
+    """The address is no longer held by this contact."""
+    return [AddressReleased(address_key=address_key)] if state.contact_id == contact_id else []
+
+
+def unsubscribe(command: UnsubscribeContact, state: Contact) -> Sequence[Event]:
+    """The person is written to no more."""
+    if state.status != "present":
+        raise ContactNotFound
+    if state.unsubscribed:
+        return []
+    return [ContactUnsubscribed(contact_id=command.contact_id, delivery_id=command.delivery_id)]

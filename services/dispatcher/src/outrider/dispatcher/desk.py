@@ -1,0 +1,90 @@
+"""What every handler and every to-do works with, and how they wait for what they need."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+from uuid import UUID
+
+from outrider.events.clock import Clock
+from outrider.events.database import Pool
+from outrider.events.errors import NotYet
+from outrider.events.ids import shard
+from outrider.events.log import Log
+from outrider.events.projector import Reader
+from outrider.events.todo import Drain
+
+CHUNK: Final = 250
+"""Groups that are gathered into one append, or a few: between chunks others have their turn."""
+INLINE_SECONDS: Final = 20.0
+"""How long a handler waits for the to-do that it started; after that it comes again (`ack_wait` is 30 s)."""
+_POLL_SECONDS: Final = 0.05
+RECORDED = """
+select type, count(*) as n, max(position) as last from log.events where shard = $1 and cause = $2 group by type
+"""
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The log, the clock, the tables and their readers."""
+
+    log: Log
+    clock: Clock
+    log_pool: Pool
+    tables: Pool
+    work: Pool
+    facts: Reader
+    todos: Reader
+
+    async def fresh(self) -> int:
+        """The facts hold all that is recorded now: the position. Raises NotYet where they do not come that far."""
+        position = await self.log.last_position()
+        if not await self.facts.reach(position):
+            raise NotYet(1)
+        return position
+
+    async def recorded_by(self, account: UUID, cause: UUID) -> "Tally":
+        """What was recorded with this cause, in whichever streams: the same answer for a command carried out again."""
+        rows = await self.log_pool.fetch(RECORDED, shard(account), cause)
+        return Tally({row["type"]: row["n"] for row in rows}, max((row["last"] for row in rows), default=0))
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many events of each type, and the position of the last of all."""
+
+    of: dict[str, int]
+    position: int
+
+
+def chunks(items: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
+    """The items in order, at most `size` at a time."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+async def done_inline(
+    desk: Desk, drain: Drain, keys: Sequence[str], position: int, is_done: Callable[[], Awaitable[bool]]
+) -> None:
+    """The to-dos `keys`, which the event at `position` led to, are done, by this process or another.
+
+    What this process has begun goes on when this gives up; if the process ends, the lease gives it to another one.
+    Raises NotYet when it takes too long for a command.
+    """
+    try:
+        async with asyncio.timeout(INLINE_SECONDS):
+            while not await desk.todos.reach(position):
+                pass
+            while not await is_done():
+                begun = asyncio.create_task(drain.once(*keys))
+                _begun.add(begun)
+                begun.add_done_callback(_begun.discard)
+                if not await asyncio.shield(begun):
+                    await asyncio.sleep(_POLL_SECONDS)
+    except TimeoutError:
+        raise NotYet(1) from None
+
+
+_begun: set[asyncio.Task[int]] = set()

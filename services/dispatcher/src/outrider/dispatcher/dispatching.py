@@ -1,0 +1,241 @@
+"""To-do `plan_batch`: everything pending at the dispatch gets its credential and its times, or is skipped."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from functools import partial
+from itertools import repeat
+from typing import Final
+from uuid import UUID, uuid5
+
+from outrider.dispatcher import facts
+from outrider.dispatcher.campaign import Campaign, batch_planned, campaign
+from outrider.dispatcher.desk import Desk, chunks
+from outrider.dispatcher.enrollment import Enrollment, Schedule, Who, enrollment, schedule, skip_at_dispatch
+from outrider.dispatcher.facts import CredentialUse, Pending
+from outrider.dispatcher.mx import MxResolver
+from outrider.dispatcher.planning import Candidate, Planned, PlanTooLong, plan
+from outrider.dispatcher.windows import CONTACT, Window
+from outrider.events import vault
+from outrider.events.campaign import BatchDispatched, BatchPlanned, SendWindow
+from outrider.events.enrollment import SkipKind
+from outrider.events.errors import Conflict
+from outrider.events.ids import BadAddress, domain_of, parse_address, shard
+from outrider.events.log import Write
+from outrider.events.message import Event, Json
+from outrider.events.telemetry import logger
+from outrider.events.todo import Todo
+
+MX_SECONDS: Final = 3.0
+"""Of a handler; what is not answered by then goes out."""
+DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+OUTCOME = """
+select count(*) filter (where type = 'StepsScheduled') as scheduled,
+    count(*) filter (where type = 'EnrollmentSkipped') as skipped,
+    min((data -> 'steps' -> 0 ->> 'at')::timestamptz) as first,
+    max((data -> 'steps' -> 0 ->> 'at')::timestamptz) as last
+from log.events
+where shard = $1 and cause = $2
+"""
+Decide = Callable[[Enrollment], Sequence[Event]]
+_log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """What is to be planned."""
+
+    account_id: UUID
+    dispatch_id: UUID
+    event: BatchDispatched
+    position: int
+
+    @property
+    def campaign_id(self) -> UUID:
+        """Of the batch."""
+        return self.event.campaign_id
+
+
+def plan_key(campaign_id: UUID, dispatch_id: UUID) -> str:
+    """The key of the to-do that plans this dispatch."""
+    return f"{campaign_id}:{dispatch_id}"
+
+
+def window_of(given: SendWindow | None) -> Window | None:
+    """The campaign's window as the planner takes it."""
+    if given is None:
+        return None
+    days = frozenset(DAYS.index(day) for day in given.days)
+    return Window(days, time.fromisoformat(given.start), time.fromisoformat(given.end), given.timezone)
+
+
+def plan_for(  # noqa: PLR0913, PLR0917  # the planner's own arguments
+    state: Campaign,
+    pending: Sequence[Pending],
+    zones: Mapping[UUID, str],
+    uses: Sequence[CredentialUse],
+    event: BatchDispatched,
+    last_start_of: Mapping[UUID, datetime],
+) -> list[Planned]:
+    """The plan of the batch with the campaign's settings. Raises PlanTooLong."""
+    settings = state.settings
+    return plan(
+        [
+            Candidate(item.enrollment_id, item.priority, place, zones.get(item.contact_id))
+            for place, item in enumerate(pending)
+        ],
+        [use.capacity(event.at.astimezone(UTC).date()) for use in uses],
+        delays=[step.delay_minutes for step in state.steps],
+        min_wait=settings.min_wait_seconds,
+        max_wait=settings.max_wait_seconds,
+        spacing=settings.spacing,
+        window=window_of(settings.send_window),
+        seed=event.seed,
+        start=event.at,
+        last_start=max(last_start_of.values(), default=None),
+        last_start_of=last_start_of,
+    )
+
+
+async def plan_batch(desk: Desk, resolver: MxResolver, item: Todo) -> None:
+    """Gather, skip, plan, write, and say that it is done. Begun again, it goes on where it stood."""
+    await desk.fresh()
+    dispatch = Dispatch(
+        item.account_id,
+        UUID(item.data["dispatch_id"]),
+        BatchDispatched.model_validate(item.data["event"]),
+        item.data["position"],
+    )
+    state = await campaign_state(desk, dispatch.account_id, dispatch.campaign_id)
+    if not state.exists or dispatch.event.batch_number not in state.planning:
+        return
+    pending = await facts.pending_in(desk.tables, dispatch.campaign_id, dispatch.event.batch_number, dispatch.position)
+    people = await people_of(desk, dispatch.account_id, state, pending)
+    skips = await _skips(resolver, state, pending, people)
+    await _skip(desk, dispatch, pending, skips)
+    await _plan(desk, dispatch, state, [found for found in pending if found.enrollment_id not in skips], zones(people))
+    await _say_planned(desk, dispatch)
+
+
+async def campaign_state(desk: Desk, account_id: UUID, campaign_id: UUID) -> Campaign:
+    """The campaign from its stream."""
+    history = await desk.log.read_stream(account_id, campaign.stream(campaign_id))
+    return campaign.fold(found.event for found in history)
+
+
+async def people_of(desk: Desk, account_id: UUID, state: Campaign, pending: Sequence[Pending]) -> Mapping[UUID, Json]:
+    """The persons by contact, where the plan needs their zone or their domain; nothing otherwise."""
+    window = state.settings.send_window
+    found: dict[UUID, Json] = {}
+    if state.settings.verify_email_mx or (window is not None and window.timezone == CONTACT):
+        for part in chunks(pending, 5000):
+            found.update(await vault.get_many(desk.log_pool, account_id, [item.contact_id for item in part], "person"))
+    return found
+
+
+def zones(people: Mapping[UUID, Json]) -> Mapping[UUID, str]:
+    """The zone of each contact that has one."""
+    return {contact: zone for contact, person in people.items() if (zone := person.get("timezone"))}
+
+
+async def _skips(
+    resolver: MxResolver, state: Campaign, pending: Sequence[Pending], people: Mapping[UUID, Json]
+) -> Mapping[UUID, SkipKind]:
+    """Why, by enrollment, some must not be planned: what the contact says, then what its domain says."""
+    skips: dict[UUID, SkipKind] = {item.enrollment_id: item.skip for item in pending if item.skip is not None}
+    if state.settings.verify_email_mx:
+        domains = {
+            item.enrollment_id: domain
+            for item in pending
+            if item.enrollment_id not in skips and (domain := _domain(people.get(item.contact_id)))
+        }
+        verdicts = await resolver.verdicts(set(domains.values()), MX_SECONDS)
+        skips |= {found: "mx_invalid" for found, domain in domains.items() if verdicts[domain] == "takes_none"}
+    return skips
+
+
+def _domain(person: Json | None) -> str:
+    try:
+        return "" if person is None else domain_of(parse_address(person["email"]))
+    except BadAddress:
+        return ""
+
+
+async def _skip(desk: Desk, dispatch: Dispatch, pending: Sequence[Pending], skips: Mapping[UUID, SkipKind]) -> None:
+    for part in chunks([item for item in pending if item.enrollment_id in skips]):
+        decisions = [
+            partial(
+                skip_at_dispatch,
+                Who(item.enrollment_id, dispatch.campaign_id, item.contact_id),
+                dispatch.event.batch_number,
+                skips[item.enrollment_id],
+            )
+            for item in part
+        ]
+        await asyncio.gather(*map(_record, repeat(desk), repeat(dispatch), part, decisions))
+
+
+async def _plan(
+    desk: Desk, dispatch: Dispatch, state: Campaign, pending: Sequence[Pending], zone_of: Mapping[UUID, str]
+) -> None:
+    now = desk.clock.now()
+    uses = await facts.credentials_in_use(desk.tables, dispatch.campaign_id, now)
+    batch, dispatch_id = dispatch.event.batch_number, dispatch.dispatch_id
+    last = await facts.last_starts(desk.tables, dispatch.campaign_id, batch, dispatch_id)
+    if not pending or not uses:
+        return
+    start = dispatch.event if dispatch.event.at.date() == now.date() else replace_start(dispatch.event, now)
+    try:
+        planned = await asyncio.to_thread(plan_for, state, pending, zone_of, uses, start, last)
+    except PlanTooLong:  # it was not when it was dispatched: what was written since made it so
+        _log.warning("plan.too_long", campaign_id=str(dispatch.campaign_id), batch_number=batch)
+        return
+    by_id = {item.enrollment_id: item for item in pending}
+    for part in chunks(planned):
+        items = [by_id[found.enrollment_id] for found in part]
+        decisions = [
+            partial(
+                schedule,
+                Who(item.enrollment_id, dispatch.campaign_id, item.contact_id),
+                Schedule(dispatch_id, batch, found.credential_id, found.times, found.reason),
+            )
+            for item, found in zip(items, part, strict=True)
+        ]
+        await asyncio.gather(*map(_record, repeat(desk), repeat(dispatch), items, decisions))
+
+
+def replace_start(event: BatchDispatched, now: datetime) -> BatchDispatched:
+    """The dispatch as if it was made now: its own day is over, and has no room any more."""
+    return event.model_copy(update={"at": now})
+
+
+async def _record(desk: Desk, dispatch: Dispatch, item: Pending, decide: Decide) -> None:
+    """As the facts have it: pending at that version. Where the stream has moved on, as it stands."""
+    stream, events = enrollment.stream(item.enrollment_id), decide(Enrollment("pending"))
+    try:
+        await desk.log.append(dispatch.account_id, Write(stream, item.version, events, dispatch.dispatch_id))
+    except Conflict:
+        await desk.log.transact(dispatch.account_id, enrollment, item.enrollment_id, decide, cause=dispatch.dispatch_id)
+
+
+async def _say_planned(desk: Desk, dispatch: Dispatch) -> None:
+    row = await desk.log_pool.fetchrow(OUTCOME, shard(dispatch.account_id), dispatch.dispatch_id)
+    if row is None:
+        return
+    planned = BatchPlanned(
+        campaign_id=dispatch.campaign_id,
+        batch_number=dispatch.event.batch_number,
+        dispatch_id=dispatch.dispatch_id,
+        scheduled=row["scheduled"],
+        skipped=row["skipped"],
+        first_send_at=row["first"],
+        last_send_at=row["last"],
+    )
+    await desk.log.transact(
+        dispatch.account_id,
+        campaign,
+        dispatch.campaign_id,
+        partial(batch_planned, planned),
+        cause=uuid5(dispatch.dispatch_id, "planned"),
+    )

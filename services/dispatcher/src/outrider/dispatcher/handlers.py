@@ -1,0 +1,65 @@
+"""Which command goes where: the table of contents of the dispatcher."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
+
+from outrider.dispatcher.desk import Desk
+from outrider.dispatcher.handlers_campaigns import (
+    on_change_campaign,
+    on_create_campaign,
+    on_delete_campaign,
+    on_pause,
+    on_reenable,
+    on_resume,
+)
+from outrider.dispatcher.handlers_enrolling import on_dispatch, on_enroll_contact, on_enroll_import
+from outrider.dispatcher.handlers_people import (
+    on_change_plan,
+    on_delete_import,
+    on_import_contacts,
+    on_issue_key,
+    on_open_account,
+    on_revoke_key,
+    on_unsubscribe,
+)
+from outrider.events.account import ChangePlan, IssueApiKey, OpenAccount, RevokeApiKey
+from outrider.events.campaign import (
+    ChangeCampaign,
+    CreateCampaign,
+    DeleteCampaign,
+    DispatchBatch,
+    EnrollContact,
+    EnrollImport,
+    PauseCampaign,
+    ResumeCampaign,
+)
+from outrider.events.commands import Answer
+from outrider.events.contact import DeleteImport, ImportContacts, UnsubscribeContact
+from outrider.events.credential import ReenableCredential
+from outrider.events.message import Command
+from outrider.events.todo import Drain
+
+Handler = Callable[[Any], Awaitable[Answer]]
+
+
+def handlers(desk: Desk, drains: Mapping[str, Drain]) -> dict[type[Command], Handler]:
+    """Every command of this service with the function that carries it out."""
+    return {
+        OpenAccount: partial(on_open_account, desk),
+        ChangePlan: partial(on_change_plan, desk),
+        IssueApiKey: partial(on_issue_key, desk),
+        RevokeApiKey: partial(on_revoke_key, desk),
+        ImportContacts: partial(on_import_contacts, desk, drains["import_chunk"]),
+        DeleteImport: partial(on_delete_import, desk, drains["delete_import"]),
+        UnsubscribeContact: partial(on_unsubscribe, desk, drains["stop_contact"]),
+        CreateCampaign: partial(on_create_campaign, desk),
+        ChangeCampaign: partial(on_change_campaign, desk),
+        DeleteCampaign: partial(on_delete_campaign, desk, drains["delete_campaign"]),
+        EnrollImport: partial(on_enroll_import, desk),
+        EnrollContact: partial(on_enroll_contact, desk),
+        DispatchBatch: partial(on_dispatch, desk, drains["plan_batch"]),
+        PauseCampaign: partial(on_pause, desk),
+        ResumeCampaign: partial(on_resume, desk),
+        ReenableCredential: partial(on_reenable, desk),
+    }

@@ -1,0 +1,308 @@
+"""Facts about campaigns, their credentials and their enrollments, from the log."""
+
+import json
+from collections.abc import Sequence
+
+from outrider.dispatcher.projections_people import NAME
+from outrider.events.campaign import (
+    CampaignActivated,
+    CampaignChanged,
+    CampaignCreated,
+    CampaignDeleted,
+    CampaignPaused,
+    CampaignResumed,
+    StepsRetimed,
+)
+from outrider.events.credential import (
+    CredentialAdded,
+    CredentialChanged,
+    CredentialDisabled,
+    CredentialReenabled,
+    CredentialRefused,
+    CredentialRemoved,
+    QuotaClaimed,
+    QuotaReleased,
+)
+from outrider.events.database import Db
+from outrider.events.enrollment import (
+    EnrollmentBounced,
+    EnrollmentCreated,
+    EnrollmentFinished,
+    EnrollmentReplied,
+    EnrollmentSkipped,
+    EnrollmentStopped,
+    EnrollmentUnsubscribed,
+    StepsScheduled,
+)
+from outrider.events.message import Recorded
+from outrider.events.projector import Projection
+
+campaigns = Projection(NAME)
+COUNT_CLAIMS = """
+insert into credential_days (credential_id, day, counted)
+select credential_id, day, sum(counted)
+from unnest($1::uuid[], $2::date[], $3::int[]) as n (credential_id, day, counted)
+group by credential_id, day
+on conflict (credential_id, day) do update set counted = credential_days.counted + excluded.counted
+"""
+END = """
+update enrollments e set status = 'ended', version = greatest(e.version, n.version)
+from unnest($1::uuid[], $2::int[]) as n (enrollment_id, version)
+where e.enrollment_id = n.enrollment_id
+"""
+PLAN = """
+with planned as (
+    select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[])
+        as n (enrollment_id, credential_id, dispatch_id, version)
+)
+update enrollments e set status = 'scheduled', credential_id = p.credential_id, dispatch_id = p.dispatch_id,
+    version = p.version
+from planned p
+where e.enrollment_id = p.enrollment_id
+"""
+PLAN_STEPS = """
+insert into steps (enrollment_id, position, campaign_id, credential_id, due_at)
+select * from unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[], $5::timestamptz[])
+"""
+RETIME = """
+update steps s set due_at = n.due_at
+from unnest($1::uuid[], $2::int[], $3::timestamptz[]) as n (enrollment_id, position, due_at)
+where s.enrollment_id = n.enrollment_id and s.position = n.position and s.state = 'open'
+"""
+
+
+@campaigns.on(CampaignCreated)
+async def campaign_created(db: Db, events: Sequence[Recorded[CampaignCreated]]) -> None:
+    """It is pending."""
+    await db.execute(
+        "insert into campaigns (campaign_id, account_id, status, settings, steps) "
+        "select campaign_id, account_id, 'pending', settings, steps "
+        "from unnest($1::uuid[], $2::uuid[], $3::jsonb[], $4::jsonb[]) as n (campaign_id, account_id, settings, steps)",
+        [item.event.campaign_id for item in events],
+        [item.account_id for item in events],
+        [item.event.settings.as_json() for item in events],
+        [
+            json.dumps([step.as_json() for step in item.event.steps]) for item in events
+        ],  # a list would be taken for rows
+    )
+
+
+@campaigns.on(CampaignChanged)
+async def campaign_changed(db: Db, events: Sequence[Recorded[CampaignChanged]]) -> None:
+    """It has other settings: the last ones of the run."""
+    last = {item.event.campaign_id: item.event.settings.as_json() for item in events}
+    await db.execute(
+        "update campaigns c set settings = n.settings "
+        "from unnest($1::uuid[], $2::jsonb[]) as n (campaign_id, settings) where c.campaign_id = n.campaign_id",
+        list(last),
+        list(last.values()),
+    )
+
+
+@campaigns.on(CampaignActivated, CampaignResumed)
+async def campaign_active(db: Db, events: Sequence[Recorded[CampaignActivated | CampaignResumed]]) -> None:
+    """It is active."""
+    await _status(db, "active", events)
+
+
+@campaigns.on(CampaignPaused)
+async def campaign_paused(db: Db, events: Sequence[Recorded[CampaignPaused]]) -> None:
+    """It is paused."""
+    await _status(db, "paused", events)
+
+
+@campaigns.on(CampaignDeleted)
+async def campaign_deleted(db: Db, events: Sequence[Recorded[CampaignDeleted]]) -> None:
+    """It is gone."""
+    await _status(db, "deleted", events)
+
+
+async def _status(
+    db: Db,
+    status: str,
+    events: Sequence[Recorded[CampaignActivated | CampaignResumed]]
+    | Sequence[Recorded[CampaignPaused]]
+    | Sequence[Recorded[CampaignDeleted]],
+) -> None:
+    await db.execute(
+        "update campaigns set status = $1 where campaign_id = any($2)",
+        status,
+        [item.event.campaign_id for item in events],
+    )
+
+
+@campaigns.on(CredentialAdded)
+async def credential_added(db: Db, events: Sequence[Recorded[CredentialAdded]]) -> None:
+    """It may be mailed through."""
+    await db.execute(
+        "insert into credentials (credential_id, campaign_id, account_id, daily_limit, follow_ups_exempt, enabled_at) "
+        "select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::boolean[], $6::timestamptz[])",
+        [item.event.credential_id for item in events],
+        [item.event.campaign_id for item in events],
+        [item.account_id for item in events],
+        [item.event.daily_limit for item in events],
+        [item.event.follow_ups_exempt for item in events],
+        [item.business_at for item in events],
+    )
+
+
+@campaigns.on(CredentialChanged)
+async def credential_changed(db: Db, events: Sequence[Recorded[CredentialChanged]]) -> None:
+    """It has other limits: the last ones of the run."""
+    last = {item.event.credential_id: item.event for item in events}
+    await db.execute(
+        "update credentials c set daily_limit = n.daily_limit, follow_ups_exempt = n.follow_ups_exempt "
+        "from unnest($1::uuid[], $2::int[], $3::boolean[]) as n (credential_id, daily_limit, follow_ups_exempt) "
+        "where c.credential_id = n.credential_id",
+        list(last),
+        [event.daily_limit for event in last.values()],
+        [event.follow_ups_exempt for event in last.values()],
+    )
+
+
+@campaigns.on(CredentialDisabled)
+async def credential_disabled(db: Db, events: Sequence[Recorded[CredentialDisabled]]) -> None:
+    """It may not be mailed through."""
+    await db.execute(
+        "update credentials set usable = false where credential_id = any($1)",
+        [item.event.credential_id for item in events],
+    )
+
+
+@campaigns.on(CredentialReenabled)
+async def credential_reenabled(db: Db, events: Sequence[Recorded[CredentialReenabled]]) -> None:
+    """It may be mailed through, and its bounce rule starts anew."""
+    await db.execute(
+        "update credentials c set usable = not c.removed, sends = 0, bounces = 0, enabled_at = n.enabled_at "
+        "from unnest($1::uuid[], $2::timestamptz[]) as n (credential_id, enabled_at) "
+        "where c.credential_id = n.credential_id",
+        [item.event.credential_id for item in events],
+        [item.business_at for item in events],
+    )
+
+
+@campaigns.on(CredentialRemoved)
+async def credential_removed(db: Db, events: Sequence[Recorded[CredentialRemoved]]) -> None:
+    """It is gone."""
+    await db.execute(
+        "update credentials set usable = false, removed = true where credential_id = any($1)",
+        [item.event.credential_id for item in events],
+    )
+
+
+@campaigns.on(CredentialRefused)
+async def credential_refused(db: Db, events: Sequence[Recorded[CredentialRefused]]) -> None:
+    """One whose server takes no more today rests until the day is over."""
+    held = {(item.event.credential_id, item.event.day) for item in events if item.event.kind == "held_today"}
+    await db.execute(
+        "insert into credential_days (credential_id, day, held) "
+        "select credential_id, day, true from unnest($1::uuid[], $2::date[]) as n (credential_id, day) "
+        "on conflict (credential_id, day) do update set held = true",
+        [credential for credential, _ in held],
+        [day for _, day in held],
+    )
+
+
+@campaigns.on(QuotaClaimed)
+async def quota_claimed(db: Db, events: Sequence[Recorded[QuotaClaimed]]) -> None:
+    """So much of the day is used."""
+    await db.execute(
+        COUNT_CLAIMS,
+        [item.event.credential_id for item in events],
+        [item.event.day for item in events],
+        [item.event.counted for item in events],
+    )
+
+
+@campaigns.on(QuotaReleased)
+async def quota_released(db: Db, events: Sequence[Recorded[QuotaReleased]]) -> None:
+    """So much of the day is free again."""
+    await db.execute(
+        COUNT_CLAIMS,
+        [item.event.credential_id for item in events],
+        [item.event.day for item in events],
+        [-item.event.counted for item in events],
+    )
+
+
+@campaigns.on(EnrollmentCreated)
+async def enrollment_created(db: Db, events: Sequence[Recorded[EnrollmentCreated]]) -> None:
+    """It is pending in its batch."""
+    await db.execute(
+        "insert into enrollments (enrollment_id, campaign_id, account_id, contact_id, batch_number, priority, ordinal, "
+        "created, version) select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::int[], "
+        "$6::boolean[], $7::int[], $8::bigint[], $9::int[])",
+        [item.event.enrollment_id for item in events],
+        [item.event.campaign_id for item in events],
+        [item.account_id for item in events],
+        [item.event.contact_id for item in events],
+        [item.event.batch_number for item in events],
+        [item.event.priority for item in events],
+        [item.event.ordinal for item in events],
+        [item.position for item in events],
+        [item.version for item in events],
+    )
+
+
+@campaigns.on(StepsScheduled)
+async def steps_scheduled(db: Db, events: Sequence[Recorded[StepsScheduled]]) -> None:
+    """Its steps are open."""
+    await db.execute(
+        PLAN,
+        [item.event.enrollment_id for item in events],
+        [item.event.credential_id for item in events],
+        [item.event.dispatch_id for item in events],
+        [item.version for item in events],
+    )
+    steps = [(item.event, step) for item in events for step in item.event.steps]
+    await db.execute(
+        PLAN_STEPS,
+        [event.enrollment_id for event, _ in steps],
+        [step.position for _, step in steps],
+        [event.campaign_id for event, _ in steps],
+        [event.credential_id for event, _ in steps],
+        [step.at for _, step in steps],
+    )
+
+
+@campaigns.on(StepsRetimed)
+async def steps_retimed(db: Db, events: Sequence[Recorded[StepsRetimed]]) -> None:
+    """What is still open is due then: the last time of the run."""
+    last = {(step.enrollment_id, step.position): step.at for item in events for step in item.event.steps}
+    await db.execute(
+        RETIME, [enrollment for enrollment, _ in last], [position for _, position in last], list(last.values())
+    )
+
+
+@campaigns.on(EnrollmentReplied, EnrollmentBounced, EnrollmentUnsubscribed, EnrollmentStopped, EnrollmentFinished)
+async def enrollment_ended(
+    db: Db,
+    events: Sequence[
+        Recorded[
+            EnrollmentReplied | EnrollmentBounced | EnrollmentUnsubscribed | EnrollmentStopped | EnrollmentFinished
+        ]
+    ],
+) -> None:
+    """Nothing of it is sent any more."""
+    await db.execute(END, [item.event.enrollment_id for item in events], [item.version for item in events])
+    await db.execute(
+        "update steps set state = 'cancelled' where enrollment_id = any($1) and state = 'open'",
+        [item.event.enrollment_id for item in events],
+    )
+
+
+@campaigns.on(EnrollmentSkipped)
+async def enrollment_skipped(db: Db, events: Sequence[Recorded[EnrollmentSkipped]]) -> None:
+    """One that was skipped at the dispatch has ended; a domain that takes no mail marks the contact."""
+    ended = [item for item in events if item.event.at_dispatch]
+    await db.execute(END, [item.event.enrollment_id for item in ended], [item.version for item in ended])
+    await db.execute(
+        "update enrollments e set version = greatest(e.version, n.version) "
+        "from unnest($1::uuid[], $2::int[]) as n (enrollment_id, version) where e.enrollment_id = n.enrollment_id",
+        [item.event.enrollment_id for item in events],
+        [item.version for item in events],
+    )
+    await db.execute(
+        "update contacts set bounced = true where contact_id = any($1)",
+        [item.event.contact_id for item in events if item.event.kind == "mx_invalid"],
+    )

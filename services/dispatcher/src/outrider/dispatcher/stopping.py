@@ -1,0 +1,168 @@
+"""To-dos that end things: enrollments, credentials, campaigns."""
+
+import asyncio
+from functools import partial
+from uuid import UUID, uuid5
+
+from outrider.dispatcher import facts
+from outrider.dispatcher.campaign import campaign, complete, pause_without_credential
+from outrider.dispatcher.contact import contact, unsubscribe
+from outrider.dispatcher.credential import credential, disable, judge, remove
+from outrider.dispatcher.desk import Desk, chunks
+from outrider.dispatcher.enrollment import Enrollment, Who, enrollment, finish, stop
+from outrider.dispatcher.enrollment import unsubscribe as unsubscribe_enrollment
+from outrider.events import vault
+from outrider.events.campaign import CampaignDeleted
+from outrider.events.contact import ContactNotFound, ContactUnsubscribed, UnsubscribeContact
+from outrider.events.delivery import DeliveryEvent
+from outrider.events.errors import Conflict
+from outrider.events.ids import enrollment_id, new_id
+from outrider.events.inbound import ComplaintReceived, InboundEvent, OptOutReceived, ReplyReceived
+from outrider.events.log import Write
+from outrider.events.message import Event
+from outrider.events.todo import Todo
+
+
+def cause_of(item: Todo) -> UUID:
+    """What this to-do records is recorded once."""
+    return uuid5(item.account_id, f"{item.kind}:{item.key}")
+
+
+def trigger_of(item: Todo) -> Event:
+    """The event that led to it."""
+    return Event.load(item.data["type"], item.data["version"], item.data["event"])
+
+
+async def stop_enrollment(desk: Desk, item: Todo) -> None:
+    """The answer, bounce or failure stands in the enrollment; who opted out or complained is written to no more."""
+    trigger, cause = trigger_of(item), UUID(item.data["cause"])
+    if not isinstance(trigger, InboundEvent | DeliveryEvent):
+        return
+    if isinstance(trigger, ReplyReceived) and trigger.suspected and not await _stops_on_suspicion(desk, trigger):
+        return
+    who = Who(trigger.enrollment_id, trigger.campaign_id, trigger.contact_id)
+    await desk.log.transact(
+        item.account_id, enrollment, who.enrollment_id, partial(stop, who, trigger, cause), cause=cause_of(item)
+    )
+    if isinstance(trigger, OptOutReceived | ComplaintReceived):
+        await _unsubscribe(desk, item, trigger)
+
+
+async def _stops_on_suspicion(desk: Desk, reply: ReplyReceived) -> bool:
+    await desk.fresh()
+    found = await facts.campaign_facts(desk.tables, reply.campaign_id)
+    return found is None or found.settings.stop_on_suspected_reply
+
+
+async def _unsubscribe(desk: Desk, item: Todo, trigger: OptOutReceived | ComplaintReceived) -> None:
+    command = UnsubscribeContact(
+        command_id=cause_of(item),
+        account_id=item.account_id,
+        contact_id=trigger.contact_id,
+        delivery_id=trigger.delivery_id,
+    )
+    try:
+        await desk.log.transact(
+            item.account_id, contact, trigger.contact_id, partial(unsubscribe, command), cause=command.command_id
+        )
+    except ContactNotFound:
+        return  # deleted since
+
+
+async def stop_contact(desk: Desk, item: Todo) -> None:
+    """No enrollment of the contact goes on; the one whose message it came from says so even after its last step."""
+    await desk.fresh()
+    trigger, cause, contact_id = trigger_of(item), UUID(item.data["cause"]), UUID(item.key.partition(":")[0])
+    for enrolled, campaign_id in await facts.running_of_contact(desk.tables, contact_id):
+        who = Who(enrolled, campaign_id, contact_id)
+        await desk.log.transact(
+            item.account_id, enrollment, enrolled, partial(stop, who, trigger, cause), cause=cause_of(item)
+        )
+    if isinstance(trigger, ContactUnsubscribed) and trigger.delivery_id is not None:
+        for found in (await desk.log.read_stream(item.account_id, f"delivery-{trigger.delivery_id}"))[:1]:
+            if isinstance(found.event, DeliveryEvent) and found.event.contact_id == contact_id:
+                who = Who(found.event.enrollment_id, found.event.campaign_id, contact_id)
+                await desk.log.transact(
+                    item.account_id,
+                    enrollment,
+                    who.enrollment_id,
+                    partial(unsubscribe_enrollment, who),
+                    cause=cause_of(item),
+                )
+
+
+async def finish_enrollment(desk: Desk, item: Todo) -> None:
+    """An enrollment that nothing stopped has finished."""
+    if item.owner is None or item.scope is None:
+        return
+    history = await desk.log.read_stream(item.account_id, enrollment.stream(item.owner))
+    contact_id = next((getattr(found.event, "contact_id", None) for found in history), None)
+    if isinstance(contact_id, UUID):
+        who = Who(item.owner, item.scope, contact_id)
+        await desk.log.transact(item.account_id, enrollment, item.owner, partial(finish, who), cause=cause_of(item))
+
+
+async def complete_campaign(desk: Desk, item: Todo) -> None:
+    """A campaign in which nobody waits or goes on is complete; the row comes again with the next dispatch."""
+    await desk.fresh()
+    campaign_id = UUID(item.key)
+    running = await facts.running(desk.tables, campaign_id)
+    await desk.log.transact(
+        item.account_id, campaign, campaign_id, partial(complete, campaign_id, running), cause=new_id()
+    )
+
+
+async def judge_credential(desk: Desk, item: Todo) -> None:
+    """A credential that was refused, or whose messages bounce too often, is disabled."""
+    await desk.fresh()
+    credential_id = UUID(item.key.partition(":")[0])
+    match item.data.get("refused"):
+        case None:
+            found = await facts.bounce_facts(desk.tables, credential_id)
+            decide = partial(judge, credential_id, found) if found is not None else None
+        case "auth_failed":
+            decide = partial(disable, credential_id, "auth_failed")
+        case _:
+            decide = partial(disable, credential_id, "policy")
+    if decide is not None:
+        await desk.log.transact(item.account_id, credential, credential_id, decide, cause=cause_of(item))
+
+
+async def pause_campaign(desk: Desk, item: Todo) -> None:
+    """An active campaign without a usable credential is paused."""
+    await desk.fresh()
+    campaign_id = UUID(item.key.partition(":")[0])
+    usable = await facts.usable_credentials(desk.tables, campaign_id)
+    decide = partial(pause_without_credential, campaign_id, usable)
+    await desk.log.transact(item.account_id, campaign, campaign_id, decide, cause=cause_of(item))
+
+
+async def delete_campaign(desk: Desk, item: Todo) -> None:
+    """Its credentials are removed, its enrollments stopped; its texts, hosts and secrets are kept no more."""
+    await desk.fresh()
+    campaign_id, cause = UUID(item.key), UUID(item.data["cause"])
+    trigger = CampaignDeleted(campaign_id=campaign_id)
+    rows = await desk.tables.fetch("select credential_id from credentials where campaign_id = $1", campaign_id)
+    credentials: list[UUID] = [row["credential_id"] for row in rows]
+    for found in credentials:
+        await desk.log.transact(item.account_id, credential, found, partial(remove, found), cause=cause)
+    await vault.forget(desk.log_pool, [campaign_id, *credentials])
+    rows = await desk.tables.fetch(
+        "select contact_id, version from enrollments where campaign_id = $1 and status <> 'ended'", campaign_id
+    )
+    for part in chunks(rows):
+        await asyncio.gather(*(_stop(desk, item, trigger, cause, row["contact_id"], row["version"]) for row in part))
+
+
+async def _stop(  # noqa: PLR0913, PLR0917  # a row of the query
+    desk: Desk, item: Todo, trigger: CampaignDeleted, cause: UUID, contact_id: UUID, version: int
+) -> None:
+    """As the facts have it: running, at that version. Where the stream has moved on, as it stands."""
+    who = Who(enrollment_id(trigger.campaign_id, contact_id), trigger.campaign_id, contact_id)
+    events = stop(who, trigger, cause, Enrollment("scheduled"))
+    try:
+        await desk.log.append(item.account_id, Write(enrollment.stream(who.enrollment_id), version, events, cause))
+    except Conflict:
+        await desk.log.transact(
+            item.account_id, enrollment, who.enrollment_id, partial(stop, who, trigger, cause), cause=cause
+        )

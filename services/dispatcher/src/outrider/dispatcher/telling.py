@@ -1,0 +1,113 @@
+"""To-do `send_step`: what is due is told to the sender, no more at once than a credential can take."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Final
+from uuid import UUID
+
+from outrider.dispatcher.desk import Desk
+from outrider.events.bus import Bus
+from outrider.events.delivery import SendStep
+from outrider.events.ids import delivery_id, partition
+from outrider.events.todo import Todo
+
+OUTSTANDING: Final = 20
+"""Told at once per credential and not settled."""
+AGAIN_SECONDS: Final = 600.0
+"""Real seconds after which a told row without an outcome is told again."""
+DUE_LANES = """
+select distinct lane from todos
+where kind = 'send_step' and done_at is null and dead_at is null and not held and due_at <= $1
+    and (not_before is null or not_before <= $2)
+"""
+TOLD = """
+select lane, count(*) as told, count(*) filter (where not claimed) as unclaimed
+from todos
+where lane = any($1) and kind = 'send_step' and done_at is null and not_before > $2 and leased_by is not null
+group by lane
+"""
+LEFT = """
+select c.credential_id, c.daily_limit, c.follow_ups_exempt, c.usable and not coalesce(d.held, false) as usable,
+    coalesce(d.counted, 0) as claimed
+from credentials c
+left join credential_days d on d.credential_id = c.credential_id and d.day = $2
+where c.credential_id = any($1)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneUse:
+    """How a credential stands right now."""
+
+    daily_limit: int
+    follow_ups_exempt: bool
+    usable: bool
+    claimed: int
+    """Of today's limit, by the sender."""
+    told: int = 0
+    """Told and not settled."""
+    unclaimed: int = 0
+    """Of these, not claimed yet: they are to come off today's limit."""
+
+
+def places(use: LaneUse) -> int:
+    """How many more may be told through it now.
+
+    With `follow_ups_exempt` the limit is left to the sender's claim: what is told may be follow-ups alone.
+    """
+    if not use.usable:
+        return 0
+    room = OUTSTANDING - use.told
+    if use.follow_ups_exempt:
+        return max(0, room)
+    return max(0, min(room, use.daily_limit - use.claimed - use.unclaimed))
+
+
+async def lanes(desk: Desk) -> Mapping[UUID, int]:
+    """Every credential with something due, and how many may be told through it."""
+    now, real = desk.clock.now(), desk.clock.real()
+    due: list[UUID] = [row["lane"] for row in await desk.work.fetch(DUE_LANES, now, real)]
+    if not due:
+        return {}
+    told = {row["lane"]: row for row in await desk.work.fetch(TOLD, due, real)}
+    found: dict[UUID, int] = {}
+    for row in await desk.tables.fetch(LEFT, due, now.astimezone(UTC).date()):
+        mine = told.get(row["credential_id"], {"told": 0, "unclaimed": 0})
+        found[row["credential_id"]] = places(
+            LaneUse(
+                row["daily_limit"],
+                row["follow_ups_exempt"],
+                row["usable"],
+                row["claimed"],
+                mine["told"],
+                mine["unclaimed"],
+            )
+        )
+    return found
+
+
+async def send_step(desk: Desk, bus: Bus, todos: Sequence[Todo]) -> None:
+    """The sender has been told of each."""
+    await asyncio.gather(*(_tell(desk, bus, item) for item in todos))
+
+
+async def _tell(desk: Desk, bus: Bus, item: Todo) -> None:
+    if item.owner is None or item.scope is None or item.lane is None:
+        return
+    job = SendStep(
+        account_id=item.account_id,
+        seen=max(desk.todos.position, desk.facts.position),
+        delivery_id=delivery_id(item.owner, item.ordinal),
+        enrollment_id=item.owner,
+        campaign_id=item.scope,
+        contact_id=UUID(item.data["contact_id"]),
+        credential_id=item.lane,
+        position=item.ordinal,
+        attempt=item.data["attempt"],
+        planned_at=item.data["planned_at"],
+        previous_delivery_id=delivery_id(item.owner, item.ordinal - 1) if item.ordinal > 1 else None,
+        first_attempt_at=item.data.get("first_attempt_at"),
+    )
+    await bus.tell(job, f"cmd.send.{partition(item.lane)}")

@@ -1,0 +1,344 @@
+"""What this service's own decisions make of the to-dos: sends to tell, to hold, to move, to cancel."""
+
+from collections.abc import Collection, Mapping, Sequence
+from uuid import UUID
+
+from outrider.dispatcher.todos_sending import NAME
+from outrider.events import todo
+from outrider.events.campaign import (
+    BatchDispatched,
+    BatchPlanned,
+    CampaignChanged,
+    CampaignDeleted,
+    CampaignPaused,
+    CampaignResumed,
+    StepsRetimed,
+)
+from outrider.events.contact import ContactDeleted, ContactUnsubscribed, ImportDeleted, ImportStarted
+from outrider.events.credential import CredentialDisabled, CredentialReenabled, CredentialRemoved
+from outrider.events.database import Db
+from outrider.events.enrollment import (
+    EnrollmentBounced,
+    EnrollmentFinished,
+    EnrollmentReplied,
+    EnrollmentSkipped,
+    EnrollmentStopped,
+    EnrollmentUnsubscribed,
+    StepsScheduled,
+)
+from outrider.events.ids import delivery_id
+from outrider.events.message import Recorded
+from outrider.events.projector import Projection
+from outrider.events.todo import Todo
+
+commanded = Projection(NAME)
+REFRESH = """
+update todos t set held = n.held, not_before = case when t.held and not t.claimed then null else t.not_before end
+from (
+    select x.key, exists (select from holds h where h.id = x.scope or h.id = x.lane) as held
+    from todos x
+    where x.kind = 'send_step' and x.done_at is null and (x.scope = any($1) or x.lane = any($1))
+) n
+where t.kind = 'send_step' and t.key = n.key and t.held <> n.held
+"""
+MOVE = """
+update todos t set due_at = n.due_at, data = t.data || jsonb_build_object('planned_at', n.planned_at),
+    not_before = case when t.claimed then t.not_before end
+from unnest($1::text[], $2::timestamptz[], $3::text[]) as n (key, due_at, planned_at)
+where t.kind = 'send_step' and t.key = n.key and t.done_at is null
+"""
+COMPLETE = """
+insert into todos (kind, key, account_id, scope, due_at)
+select distinct on (n.scope) 'complete_campaign', n.scope::text, n.account_id, n.scope, n.at
+from unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) as n (scope, account_id, at)
+where not exists (
+    select from todos o where o.scope = n.scope and o.kind = 'send_step' and o.done_at is null
+)
+on conflict (kind, key) do update set done_at = null, leased_by = null, not_before = null, attempts = 0, dead_at = null
+"""  # one row a campaign, opened again: whoever is at it loses its lease, so that nothing is closed unseen
+
+
+async def refresh(db: Db, ids: Collection[UUID]) -> None:
+    """Every open send of these campaigns or credentials is held if, and only if, something holds it."""
+    await db.execute(REFRESH, list(ids))
+
+
+async def hold(db: Db, reasons: Mapping[UUID, str]) -> None:
+    """Nothing of these campaigns or credentials is told while the reason stands."""
+    await db.execute(
+        "insert into holds (id, reason) select * from unnest($1::uuid[], $2::text[]) on conflict do nothing",
+        list(reasons),
+        list(reasons.values()),
+    )
+    await refresh(db, reasons.keys())
+
+
+async def release(db: Db, reason: str, ids: Collection[UUID]) -> None:
+    """The reason no longer stands; others may."""
+    await db.execute("delete from holds where reason = $1 and id = any($2)", reason, list(ids))
+    await refresh(db, ids)
+
+
+@commanded.on(ImportStarted)
+async def import_started(db: Db, events: Sequence[Recorded[ImportStarted]]) -> None:
+    """Its first chunk is to be added; each chunk leads to the next."""
+    await todo.add(
+        db,
+        [
+            Todo(
+                "import_chunk",
+                f"{item.event.import_id}:0",
+                item.account_id,
+                item.business_at,
+                owner=item.event.import_id,
+                data={"chunk": 0, "cause": str(item.cause)},
+            )
+            for item in events
+            if item.event.chunks
+        ],
+    )
+
+
+@commanded.on(ImportDeleted)
+async def import_deleted(db: Db, events: Sequence[Recorded[ImportDeleted]]) -> None:
+    """Its contacts are to be deleted."""
+    await todo.add(
+        db,
+        [
+            Todo(
+                "delete_import",
+                str(item.event.import_id),
+                item.account_id,
+                item.business_at,
+                owner=item.event.import_id,
+                data={"cause": str(item.cause)},
+            )
+            for item in events
+        ],
+    )
+
+
+@commanded.on(ContactUnsubscribed, ContactDeleted)
+async def contact_stopped(db: Db, events: Sequence[Recorded[ContactUnsubscribed | ContactDeleted]]) -> None:
+    """Every enrollment of the contact ends."""
+    await todo.add(
+        db,
+        [
+            Todo(
+                "stop_contact",
+                f"{item.event.contact_id}:{item.event.name}",
+                item.account_id,
+                item.business_at,
+                owner=item.event.contact_id,
+                data={
+                    "type": item.event.name,
+                    "version": item.event.version,
+                    "event": item.event.as_json(),
+                    "cause": str(item.cause),
+                },
+            )
+            for item in events
+        ],
+    )
+
+
+@commanded.on(BatchDispatched)
+async def batch_dispatched(db: Db, events: Sequence[Recorded[BatchDispatched]]) -> None:
+    """It is to be planned."""
+    await todo.add(
+        db,
+        [
+            Todo(
+                "plan_batch",
+                f"{item.event.campaign_id}:{item.cause}",
+                item.account_id,
+                item.business_at,
+                owner=item.event.campaign_id,
+                scope=item.event.campaign_id,
+                data={"event": item.event.as_json(), "dispatch_id": str(item.cause), "position": item.position},
+            )
+            for item in events
+        ],
+    )
+
+
+@commanded.on(BatchPlanned)
+async def batch_planned(db: Db, events: Sequence[Recorded[BatchPlanned]]) -> None:
+    """It is planned; one in which everybody was skipped may have completed the campaign."""
+    await todo.close(db, "plan_batch", [f"{item.event.campaign_id}:{item.event.dispatch_id}" for item in events])
+    await _complete(db, {item.event.campaign_id: item for item in events})
+
+
+@commanded.on(StepsScheduled)
+async def steps_scheduled(db: Db, events: Sequence[Recorded[StepsScheduled]]) -> None:
+    """Every step is to be sent at its time."""
+    todos = [
+        Todo(
+            "send_step",
+            f"{item.event.enrollment_id}:{step.position}",
+            item.account_id,
+            step.at,
+            owner=item.event.enrollment_id,
+            scope=item.event.campaign_id,
+            lane=item.event.credential_id,
+            ordinal=step.position,
+            data={
+                "delivery_id": str(delivery_id(item.event.enrollment_id, step.position)),
+                "contact_id": str(item.event.contact_id),
+                "attempt": 1,
+                "planned_at": step.at.isoformat(),
+            },
+        )
+        for item in events
+        for step in item.event.steps
+    ]
+    await todo.add(db, todos)
+    await refresh(db, await _on_hold(db, todos))
+
+
+async def _on_hold(db: Db, todos: Sequence[Todo]) -> list[UUID]:
+    """The campaigns and credentials of these that something holds."""
+    ids = {found for item in todos for found in (item.scope, item.lane) if found is not None}
+    return [row["id"] for row in await db.fetch("select distinct id from holds where id = any($1)", list(ids))]
+
+
+@commanded.on(StepsRetimed)
+async def steps_retimed(db: Db, events: Sequence[Recorded[StepsRetimed]]) -> None:
+    """What is still open is due then: the last time of the run."""
+    last = {f"{step.enrollment_id}:{step.position}": step.at for item in events for step in item.event.steps}
+    await db.execute(MOVE, list(last), list(last.values()), [at.isoformat() for at in last.values()])
+
+
+@commanded.on(CampaignPaused)
+async def campaign_paused(db: Db, events: Sequence[Recorded[CampaignPaused]]) -> None:
+    """Nothing of it is told."""
+    await hold(db, {item.event.campaign_id: "paused" for item in events})
+
+
+@commanded.on(CampaignResumed)
+async def campaign_resumed(db: Db, events: Sequence[Recorded[CampaignResumed]]) -> None:
+    """It is told again once what became overdue is spaced anew."""
+    for item in events:
+        await _retime(db, item, item.event.campaign_id, item.event.campaign_id, "resumed")
+    await release(db, "paused", [item.event.campaign_id for item in events])
+
+
+@commanded.on(CampaignChanged)
+async def campaign_changed(db: Db, events: Sequence[Recorded[CampaignChanged]]) -> None:
+    """What is not due yet follows the new window."""
+    for item in events:
+        await _retime(db, item, item.event.campaign_id, None, "settings_changed")
+
+
+@commanded.on(CampaignDeleted)
+async def campaign_deleted(db: Db, events: Sequence[Recorded[CampaignDeleted]]) -> None:
+    """Nothing of it fires; its enrollments end, its credentials go."""
+    gone = [item.event.campaign_id for item in events]
+    await hold(db, dict.fromkeys(gone, "deleted"))
+    await db.execute(
+        "update todos set done_at = clock_timestamp(), error = 'cancelled' where scope = any($1) and done_at is null",
+        gone,
+    )
+    await todo.add(
+        db,
+        [
+            Todo(
+                "delete_campaign",
+                str(item.event.campaign_id),
+                item.account_id,
+                item.business_at,
+                owner=item.event.campaign_id,
+                data={"event": item.event.as_json(), "cause": str(item.cause)},
+            )
+            for item in events
+        ],
+    )
+
+
+@commanded.on(CredentialDisabled)
+async def credential_disabled(db: Db, events: Sequence[Recorded[CredentialDisabled]]) -> None:
+    """Nothing is told through it; its campaign may have none left."""
+    await hold(db, {item.event.credential_id: "disabled" for item in events})
+    await todo.add(
+        db,
+        [
+            Todo(
+                "pause_campaign",
+                f"{item.event.campaign_id}:{item.position}",
+                item.account_id,
+                item.business_at,
+                owner=item.event.campaign_id,
+                scope=item.event.campaign_id,
+            )
+            for item in events
+        ],
+    )
+
+
+@commanded.on(CredentialRemoved)
+async def credential_removed(db: Db, events: Sequence[Recorded[CredentialRemoved]]) -> None:
+    """Nothing is told through it."""
+    await hold(db, {item.event.credential_id: "removed" for item in events})
+
+
+@commanded.on(CredentialReenabled)
+async def credential_reenabled(db: Db, events: Sequence[Recorded[CredentialReenabled]]) -> None:
+    """It is used again once what became overdue is spaced anew."""
+    for item in events:
+        await _retime(db, item, item.event.campaign_id, item.event.credential_id, "resumed")
+    await release(db, "disabled", [item.event.credential_id for item in events])
+
+
+async def _retime(
+    db: Db,
+    item: Recorded[CampaignResumed] | Recorded[CampaignChanged] | Recorded[CredentialReenabled],
+    campaign_id: UUID,
+    held: UUID | None,
+    reason: str,
+) -> None:
+    """The campaign's open steps are to be timed anew; `held` (campaign or credential) waits for it."""
+    key = f"{campaign_id}:{item.position}"
+    data = {"reason": reason, "held": None if held is None else str(held)}
+    found = Todo("retime", key, item.account_id, item.business_at, owner=campaign_id, scope=campaign_id, data=data)
+    await todo.add(db, [found])
+    if held is not None:
+        await hold(db, {held: f"retiming:{key}"})
+
+
+@commanded.on(EnrollmentReplied, EnrollmentBounced, EnrollmentUnsubscribed, EnrollmentStopped, EnrollmentFinished)
+async def enrollment_ended(
+    db: Db,
+    events: Sequence[
+        Recorded[
+            EnrollmentReplied | EnrollmentBounced | EnrollmentUnsubscribed | EnrollmentStopped | EnrollmentFinished
+        ]
+    ],
+) -> None:
+    """Nothing of it is told any more; it may have been the campaign's last."""
+    await todo.cancel(db, "send_step", [item.event.enrollment_id for item in events])
+    await _complete(db, {item.event.campaign_id: item for item in events})
+
+
+@commanded.on(EnrollmentSkipped)
+async def enrollment_skipped(db: Db, events: Sequence[Recorded[EnrollmentSkipped]]) -> None:
+    """One that ended at the dispatch may have been the campaign's last."""
+    await _complete(db, {item.event.campaign_id: item for item in events if item.event.at_dispatch})
+
+
+async def _complete(
+    db: Db,
+    last: Mapping[UUID, Recorded[BatchPlanned]]
+    | Mapping[UUID, Recorded[EnrollmentSkipped]]
+    | Mapping[
+        UUID,
+        Recorded[
+            EnrollmentReplied | EnrollmentBounced | EnrollmentUnsubscribed | EnrollmentStopped | EnrollmentFinished
+        ],
+    ],
+) -> None:
+    await db.execute(
+        COMPLETE,
+        list(last),
+        [item.account_id for item in last.values()],
+        [item.business_at for item in last.values()],
+    )

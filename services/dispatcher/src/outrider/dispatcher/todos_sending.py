@@ -1,0 +1,187 @@
+"""What the sender's and the mailboxes' reports make of the to-dos."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from outrider.events import todo
+from outrider.events.credential import CredentialRefused
+from outrider.events.database import Db
+from outrider.events.delivery import (
+    DeliveryDeferred,
+    DeliveryEvent,
+    DeliveryFailed,
+    DeliveryStarted,
+    DeliveryUnknown,
+    EmailBounced,
+    EmailSent,
+)
+from outrider.events.inbound import BounceReceived, ComplaintReceived, OptOutReceived, ReplyReceived
+from outrider.events.message import Recorded
+from outrider.events.projector import Projection
+from outrider.events.todo import Todo
+
+NAME = "dispatcher.todos.v1"
+LATE: Final = timedelta(seconds=60)
+"""Business time after which a late step moves those behind it."""
+sending = Projection(NAME)
+DEFER = """
+update todos t set due_at = n.due_at, claimed = false, not_before = null, leased_by = null,
+    data = t.data || jsonb_build_object('attempt', n.attempt + 1, 'first_attempt_at', n.first_attempt_at)
+from unnest($1::text[], $2::timestamptz[], $3::int[], $4::text[]) as n (key, due_at, attempt, first_attempt_at)
+where t.kind = 'send_step' and t.key = n.key and t.done_at is null
+"""
+FINISH = """
+insert into todos (kind, key, account_id, owner, scope, due_at)
+select distinct on (n.owner) 'finish_enrollment', n.owner::text, n.account_id, n.owner, n.scope, n.at
+from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[]) as n (owner, account_id, scope, at)
+where not exists (
+    select from todos o where o.owner = n.owner and o.kind = 'send_step' and o.done_at is null
+)
+on conflict (kind, key) do nothing
+"""
+
+
+def key_of(event: DeliveryEvent) -> str:
+    """The send_step row of this delivery."""
+    return f"{event.enrollment_id}:{event.position}"
+
+
+@sending.on(DeliveryStarted)
+async def delivery_started(db: Db, events: Sequence[Recorded[DeliveryStarted]]) -> None:
+    """The sender has the claim: the row no longer waits to be claimed."""
+    await db.execute(
+        "update todos set claimed = true where kind = 'send_step' and key = any($1) and done_at is null",
+        [key_of(item.event) for item in events],
+    )
+
+
+@sending.on(DeliveryDeferred)
+async def delivery_deferred(db: Db, events: Sequence[Recorded[DeliveryDeferred]]) -> None:
+    """The next attempt is due then: the last one of the run counts."""
+    last = {key_of(item.event): item.event for item in events}
+    await db.execute(
+        DEFER,
+        list(last),
+        [event.not_before for event in last.values()],
+        [event.attempt for event in last.values()],
+        [event.first_attempt_at.isoformat() for event in last.values()],
+    )
+
+
+@sending.on(EmailSent)
+async def email_sent(db: Db, events: Sequence[Recorded[EmailSent]]) -> None:
+    """Its row is closed; one that went out late moves those behind it, the last one finishes the enrollment."""
+    await _settled(db, events, [item.event.sent_at for item in events])
+
+
+@sending.on(DeliveryUnknown)
+async def delivery_unknown(db: Db, events: Sequence[Recorded[DeliveryUnknown]]) -> None:
+    """As if it was sent."""
+    await _settled(db, events, [item.event.at for item in events])
+
+
+async def _settled(
+    db: Db, events: Sequence[Recorded[EmailSent]] | Sequence[Recorded[DeliveryUnknown]], at: Sequence[datetime]
+) -> None:
+    found: list[tuple[Recorded[EmailSent] | Recorded[DeliveryUnknown], datetime]] = list(zip(events, at, strict=True))
+    keys = [key_of(item.event) for item, _ in found]
+    await db.execute(
+        "insert into todos (kind, key, account_id, owner, scope, due_at) "
+        "select 'retime_late', t.key, t.account_id, t.owner, t.scope, t.due_at "
+        "from unnest($1::text[], $2::timestamptz[]) as n (key, at) join todos t on t.kind = 'send_step' "
+        "and t.key = n.key and n.at > (t.data ->> 'planned_at')::timestamptz + $3::interval "
+        "where exists (select from todos o where o.owner = t.owner and o.kind = 'send_step' and o.done_at is null "
+        "and o.ordinal > t.ordinal) on conflict (kind, key) do nothing",
+        keys,
+        [moment for _, moment in found],
+        LATE,
+    )
+    await todo.close(db, "send_step", keys)
+    await db.execute(
+        FINISH,
+        [item.event.enrollment_id for item, _ in found],
+        [item.account_id for item, _ in found],
+        [item.event.campaign_id for item, _ in found],
+        [item.business_at for item, _ in found],
+    )
+
+
+@sending.on(EmailBounced)
+async def email_bounced(db: Db, events: Sequence[Recorded[EmailBounced]]) -> None:
+    """Its row is closed, the enrollment ends, the credential is judged."""
+    await todo.close(db, "send_step", [key_of(item.event) for item in events])
+    await todo.add(db, [_stop(item) for item in events])
+    await todo.add(db, [_judge(item) for item in events])
+
+
+@sending.on(DeliveryFailed)
+async def delivery_failed(db: Db, events: Sequence[Recorded[DeliveryFailed]]) -> None:
+    """Its row is closed, the enrollment ends."""
+    await todo.close(db, "send_step", [key_of(item.event) for item in events])
+    await todo.add(db, [_stop(item) for item in events])
+
+
+@sending.on(BounceReceived)
+async def bounce_received(db: Db, events: Sequence[Recorded[BounceReceived]]) -> None:
+    """The enrollment ends, the credential is judged."""
+    await todo.add(db, [_stop(item) for item in events])
+    await todo.add(db, [_judge(item) for item in events])
+
+
+@sending.on(ReplyReceived, OptOutReceived, ComplaintReceived)
+async def answered(db: Db, events: Sequence[Recorded[ReplyReceived | OptOutReceived | ComplaintReceived]]) -> None:
+    """The enrollment ends."""
+    await todo.add(db, [_stop(item) for item in events])
+
+
+@sending.on(CredentialRefused)
+async def credential_refused(db: Db, events: Sequence[Recorded[CredentialRefused]]) -> None:
+    """One whose log-in or whose use was refused is disabled; one that has had its share rests today."""
+    await todo.add(
+        db,
+        [
+            Todo(
+                "judge_credential",
+                f"{item.event.credential_id}:{item.position}",
+                item.account_id,
+                item.business_at,
+                owner=item.event.credential_id,
+                scope=item.event.campaign_id,
+                data={"refused": item.event.kind},
+            )
+            for item in events
+            if item.event.kind != "held_today"
+        ],
+    )
+
+
+Stopping = EmailBounced | DeliveryFailed | BounceReceived | ReplyReceived | OptOutReceived | ComplaintReceived
+
+
+def _stop(item: Recorded[Stopping]) -> Todo:
+    return Todo(
+        "stop_enrollment",
+        f"{item.event.enrollment_id}:{item.position}",
+        item.account_id,
+        item.business_at,
+        owner=item.event.enrollment_id,
+        scope=item.event.campaign_id,
+        data={
+            "type": item.event.name,
+            "version": item.event.version,
+            "event": item.event.as_json(),
+            "cause": str(item.cause),
+        },
+    )
+
+
+def _judge(item: Recorded[EmailBounced] | Recorded[BounceReceived]) -> Todo:
+    return Todo(
+        "judge_credential",
+        f"{item.event.credential_id}:{item.position}",
+        item.account_id,
+        item.business_at,
+        owner=item.event.credential_id,
+        scope=item.event.campaign_id,
+    )
