@@ -1,0 +1,93 @@
+"""The api service: the gateway over HTTP, and the tables it reads."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Generator
+
+import uvicorn
+
+from outrider.api.app import make_app
+from outrider.api.gateway import Gateway
+from outrider.api.limits import RateLimit
+from outrider.api.projections import tables
+from outrider.events.errors import Unavailable
+from outrider.events.service import Service, main
+from outrider.events.tokens import Keyring
+from outrider.events.vault import Sealer
+
+STOP_SECONDS = 8
+BACKLOG = 512
+
+
+class _Server(uvicorn.Server):
+    """Signals are the service's: it stops everything in order."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave them alone."""
+        yield
+
+
+async def build(service: Service) -> None:
+    """Wire the service."""
+    settings = service.settings
+    if not settings.seal_public_key:
+        raise LookupError("OUTRIDER_SEAL_PUBLIC_KEY is missing")
+    gateway = Gateway(
+        settings=settings,
+        clock=service.clock,
+        log=service.log,
+        bus=service.bus,
+        log_pool=service.log_pool,
+        tables=service.tables,
+        reader=service.read(tables),
+        keys=Keyring.parse(settings.hash_key),
+        sealer=Sealer(settings.seal_public_key),
+        rate_limit=RateLimit(settings.rate_limit_per_minute),
+        trouble=service.trouble,
+    )
+    config = uvicorn.Config(
+        make_app(gateway),
+        loop="none",
+        lifespan="off",
+        ws="none",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+    server = _Server(config)
+    listening = _listen(settings.listen)  # before it is ready: whoever comes early waits, and is not refused
+
+    ended = asyncio.Event()
+
+    async def serve() -> None:
+        try:
+            await server.serve(sockets=[listening])
+        finally:
+            ended.set()
+
+    async def stop() -> None:
+        """No new request is taken, and those at work are answered, or some seconds have passed."""
+        server.should_exit = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS + 1):
+                await ended.wait()
+
+    service.loops.append(serve)
+    service.loops.append(service.bus.retell)
+    service.stopping.append(stop)
+
+
+def _listen(listen: str) -> socket.socket:
+    host, _, port = listen.rpartition(":")
+    try:
+        return socket.create_server((host.strip("[]"), int(port)), backlog=BACKLOG, reuse_port=False)
+    except (OSError, ValueError) as error:
+        raise Unavailable(f"cannot listen on {listen}: {error}") from error
+
+
+if __name__ == "__main__":
+    main("api", build)

@@ -1,0 +1,202 @@
+"""Accounts, plans, keys: POST and PATCH are the operator's, the rest is the account's own."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from litestar import Response, delete, get, patch, post
+
+from outrider.api.auth import new_key
+from outrider.api.bodies import ChangedAccountBody, NewAccountBody, NewApiKey
+from outrider.api.gateway import Asked, Call
+from outrider.api.paging import Page, as_id
+from outrider.events import vault
+from outrider.events.account import (
+    AccountNotFound,
+    ApiKeyNotFound,
+    ChangePlan,
+    IssueApiKey,
+    OpenAccount,
+    RevokeApiKey,
+)
+from outrider.events.database import Row
+from outrider.events.ids import new_id
+from outrider.events.message import Json
+from outrider.events.vault import Entry
+
+OPERATOR: Final = {"rule": {"door": "operator"}}
+PAST_MONTHS: Final = 12
+KEYS = """
+select key_id, position, key_prefix, created_at
+from api_keys
+where account_id = $1 and revoked_at is null and position < $2
+order by position desc
+limit $3
+"""
+
+
+@post("/accounts", opt=OPERATOR, status_code=201)
+async def open_account(request: Asked) -> Response[bytes]:
+    """Open an account; its first key is in the answer, and nowhere else."""
+    call = request.user
+    account = call.body(NewAccountBody).account
+    account_id, key_id, key = new_id(), new_id(), new_key()
+    await vault.put(
+        call.gateway.log_pool,
+        [
+            Entry(account_id, "name", account_id, "account", {"name": account.name}),
+            Entry(key_id, "label", account_id, "api_key", {"label": "first key"}),
+        ],
+    )
+    await call.ask(
+        OpenAccount(
+            command_id=new_id(),
+            account_id=account_id,
+            monthly_limit=account.monthly_limit,
+            key_id=key_id,
+            key_hash=key.hash,
+            key_prefix=key.prefix,
+        )
+    )
+    shown = {"id": key_id, "prefix": key.prefix, "plaintext": key.plaintext}
+    answer = {"id": account_id, "name": account.name, "monthly_limit": account.monthly_limit, "api_key": shown}
+    return call.answer(answer, 201)
+
+
+@patch("/accounts/{account_id:str}", opt=OPERATOR)
+async def change_account(request: Asked, account_id: str) -> Response[bytes]:
+    """Change an account's name or plan."""
+    call, known = request.user, as_id(account_id)
+    if known is None or await _account(call, known) is None:
+        raise AccountNotFound
+    account = call.body(ChangedAccountBody).account
+    if "name" in account.model_fields_set:
+        await vault.put(call.gateway.log_pool, [Entry(known, "name", known, "account", {"name": account.name})])
+    if "monthly_limit" in account.model_fields_set:
+        await call.ask(ChangePlan(command_id=new_id(), account_id=known, monthly_limit=account.monthly_limit))
+    return call.answer(await _shown(call, known))
+
+
+@get("/account")
+async def show_account(request: Asked) -> Response[bytes]:
+    """The account that the key belongs to."""
+    request.user.options()
+    return request.user.answer(await _shown(request.user, request.user.account_id))
+
+
+@get("/usage")
+async def show_usage(request: Asked) -> Response[bytes]:
+    """What it sent in this month and the twelve before."""
+    call = request.user
+    call.options()
+    account = await _account(call, call.account_id)
+    months = [_month(call)]
+    for _ in range(PAST_MONTHS):
+        months.append((months[-1] - timedelta(days=1)).replace(day=1))
+    rows = await call.gateway.tables.fetch(
+        "select month, sends from usage where account_id = $1 and month >= $2", call.account_id, months[-1]
+    )
+    sends: dict[date, int] = {row["month"]: row["sends"] for row in rows}
+    periods: list[Json] = [
+        {"period_start": _start(month), "period_end": _end(month), "sends_count": sends.get(month, 0)}
+        for month in months
+    ]
+    limit = None if account is None else account["monthly_limit"]
+    return call.answer({"monthly_limit": limit, "current": periods[0], "history": periods[1:]})
+
+
+@post("/api_keys", status_code=201)
+async def issue_api_key(request: Asked) -> Response[bytes]:
+    """Another key; it is in the answer, and nowhere else."""
+    call = request.user
+    label = call.body(NewApiKey).label
+    key_id, key = new_id(), new_key()
+    entry = Entry(key_id, "label", call.account_id, "api_key", {"label": label})
+    await vault.put(call.gateway.log_pool, [entry])
+    await call.ask(
+        IssueApiKey(
+            command_id=new_id(),
+            account_id=call.account_id,
+            key_id=key_id,
+            key_hash=key.hash,
+            key_prefix=key.prefix,
+        )
+    )
+    created_at = await call.gateway.tables.fetchval("select created_at from api_keys where key_id = $1", key_id)
+    shown = {"id": key_id, "prefix": key.prefix, "label": label, "plaintext": key.plaintext, "created_at": created_at}
+    return call.answer(shown, 201)
+
+
+@get("/api_keys")
+async def list_api_keys(request: Asked) -> Response[bytes]:
+    """The keys that open the account."""
+    call = request.user
+    page, _ = call.page()
+    rows, cursor = await _keys(call, page)
+    labels = await vault.get_many(call.gateway.log_pool, call.account_id, [row["key_id"] for row in rows], "label")
+    shown = [
+        {
+            "id": row["key_id"],
+            "prefix": row["key_prefix"],
+            "label": labels.get(row["key_id"], {}).get("label"),
+            "created_at": row["created_at"],
+        }
+        for row in rows
+    ]
+    return call.rows(shown, cursor)
+
+
+@delete("/api_keys/{key_id:str}", status_code=200)
+async def revoke_api_key(request: Asked, key_id: str) -> Response[bytes]:
+    """The key opens nothing any more."""
+    call, known = request.user, as_id(key_id)
+    if known is None:
+        raise ApiKeyNotFound
+    call.options()
+    await call.ask(RevokeApiKey(command_id=new_id(), account_id=call.account_id, key_id=known))
+    return call.done()
+
+
+async def _account(call: Call, account_id: UUID) -> Row | None:
+    return await call.gateway.tables.fetchrow(
+        "select a.monthly_limit, coalesce(u.sends, 0) as sends from accounts a "
+        "left join usage u on u.account_id = a.account_id and u.month = $2 where a.account_id = $1",
+        account_id,
+        _month(call),
+    )
+
+
+async def _keys(call: Call, page: Page) -> tuple[Sequence[Row], str | None]:
+    rows = await call.gateway.tables.fetch(KEYS, call.account_id, page.before, page.more)
+    return page.cut(rows)
+
+
+async def _shown(call: Call, account_id: UUID) -> Json:
+    row = await _account(call, account_id)
+    name = await vault.get(call.gateway.log_pool, account_id, account_id, "name") or {}
+    limit, sends = (None, 0) if row is None else (row["monthly_limit"], row["sends"])
+    month = _month(call)
+    return {
+        "id": account_id,
+        "name": name.get("name"),
+        "monthly_limit": limit,
+        "plan": {"monthly_limit": limit},
+        "current_period": {"start": _start(month), "end": _end(month), "sends_count": sends},
+    }
+
+
+def _month(call: Call) -> date:
+    return call.gateway.clock.now().date().replace(day=1)
+
+
+def _start(month: date) -> datetime:
+    return datetime(month.year, month.month, 1, tzinfo=UTC)
+
+
+def _end(month: date) -> datetime:
+    """The first moment of the month after."""
+    return _start((month.replace(day=28) + timedelta(days=4)).replace(day=1))
+
+
+ROUTES = (open_account, change_account, show_account, show_usage, issue_api_key, list_api_keys, revoke_api_key)

@@ -1,0 +1,41 @@
+"""The HTTP application: every route, Litestar around them, and the front before it."""
+
+from collections.abc import Sequence
+
+from litestar import Litestar, Request, Response
+from litestar.datastructures import State
+from litestar.handlers import HTTPRouteHandler
+
+from outrider.api import accounts, campaigns, commands, contacts, enrollments, health, sends, tracking
+from outrider.api.front import Front
+from outrider.api.gateway import Call, Gateway
+from outrider.api.problems import answered
+
+ROUTES: Sequence[HTTPRouteHandler] = (
+    *accounts.ROUTES,
+    *contacts.ROUTES,
+    *campaigns.ROUTES,
+    *enrollments.ROUTES,
+    *sends.ROUTES,
+    *tracking.ROUTES,
+    *commands.ROUTES,
+    *health.ROUTES,
+)
+
+
+def make_app(gateway: Gateway) -> Front:
+    """The application that uvicorn serves."""
+    inner = Litestar(
+        list(ROUTES),
+        openapi_config=None,  # a description that is right for what stands is a later issue's
+        exception_handlers={Exception: _respond},
+        logging_config=None,
+        debug=False,
+        pdb_on_exception=False,
+    )
+    return Front(inner, gateway)
+
+
+def _respond(_: Request[Call, None, State], error: Exception) -> Response[bytes]:
+    said = answered(error)
+    return Response(said.content(), status_code=said.status, media_type=said.media_type, headers=dict(said.headers))

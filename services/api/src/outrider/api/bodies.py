@@ -1,0 +1,160 @@
+"""Bodies: what may be sent, strictly typed, with every failure listed at its field."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Final, TypeVar, cast
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from outrider.api.json_text import Path, field_name, mended
+from outrider.api.problems import ValidationFailed
+
+B = TypeVar("B", bound="Body")
+MOST_ERRORS: Final = 1000
+LONGEST_NAME: Final = 200
+MESSAGES: Final = {
+    "missing": "is required",
+    "extra_forbidden": "unknown field",
+    "model_type": "must be an object",
+    "dict_type": "must be an object",
+    "list_type": "must be an array",
+    "string_type": "must be a string",
+    "int_type": "must be an integer",
+    "bool_type": "must be true or false",
+    "float_type": "must be a number",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the deployment allows."""
+
+    allow_insecure_hosts: bool
+
+
+class Body(BaseModel):
+    """An object in a request. Unknown fields are refused; what a GET shows but nobody can set is ignored."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    shown: ClassVar[frozenset[str]] = frozenset()
+    """Fields that an answer has and a request may repeat in vain."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ignore_what_is_only_shown(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            return data
+        return {key: value for key, value in cast("dict[str, object]", data).items() if key not in cls.shown}
+
+
+def wrong(message: str) -> PydanticCustomError:
+    """A failure of the field that is being looked at."""
+    return PydanticCustomError("wrong", "{message}", {"message": message})
+
+
+def _integral(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _name(value: str) -> str:
+    trimmed = value.strip()
+    if not 1 <= len(trimmed) <= LONGEST_NAME:
+        raise wrong(f"must have 1 to {LONGEST_NAME} characters")
+    return trimmed
+
+
+Int = Annotated[int, BeforeValidator(_integral)]
+"""An integer; 5.0 is one, "5" and true are not."""
+Name = Annotated[str, AfterValidator(_name)]
+MonthlyLimit = Annotated[Int, Field(ge=0, le=10**12)]
+BatchNumber = Annotated[Int, Field(ge=0, le=2**31 - 1)]
+
+
+class Nothing(Body):
+    """The body of an action that takes none."""
+
+
+class NewAccount(Body):
+    """An account to open."""
+
+    name: Name
+    monthly_limit: MonthlyLimit | None = None
+
+
+class NewAccountBody(Body):
+    """POST /accounts."""
+
+    account: NewAccount
+
+
+class ChangedAccount(Body):
+    """What may be changed of an account."""
+
+    shown = frozenset({"id", "plan", "current_period"})
+
+    name: Name = ""
+    monthly_limit: MonthlyLimit | None = None
+
+
+class ChangedAccountBody(Body):
+    """PATCH /accounts/:id."""
+
+    account: ChangedAccount
+
+
+class NewApiKey(Body):
+    """POST /api_keys."""
+
+    label: Name
+
+
+class EnrollBody(Body):
+    """POST /campaigns/:id/enroll."""
+
+    contact_import_id: str
+    batch_size: Annotated[Int, Field(ge=1, le=2**31 - 1)] | None = None
+
+
+class EnrollContactBody(Body):
+    """POST /campaigns/:id/enroll_contact."""
+
+    contact_id: str
+    batch_number: BatchNumber = 0
+    priority: bool = False
+
+
+class DispatchBody(Body):
+    """POST /campaigns/:id/dispatch."""
+
+    batch_number: BatchNumber | None = None
+
+
+def validated(
+    model: type[B],
+    value: object,
+    context: Context,
+    flaws: Sequence[tuple[Path, str]] = (),
+    errors: Sequence[Mapping[str, str]] = (),
+) -> B:
+    """The value as the model has it.
+
+    Raises ValidationFailed with every failure, with `flaws` (texts that are unsound, by path), and with `errors`.
+    """
+    found = [dict(one) for one in errors]
+    found += [{"field": field_name(path), "message": message} for path, message in flaws]
+    try:
+        body = model.model_validate(mended(value) if flaws else value, context=context)
+    except ValidationError as error:
+        raise ValidationFailed([*found, *_listed(error)][:MOST_ERRORS]) from None
+    if found:
+        raise ValidationFailed(found[:MOST_ERRORS])
+    return body
+
+
+def _listed(error: ValidationError) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = []
+    for one in error.errors(include_url=False, include_input=False):
+        message: Any = MESSAGES.get(one["type"], one["msg"])
+        found.append({"field": field_name(one["loc"]), "message": message})
+    return found

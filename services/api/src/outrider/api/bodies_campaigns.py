@@ -1,0 +1,158 @@
+"""Bodies of campaigns: settings, steps."""
+
+import re
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+
+from outrider.api.bodies import Body, Int, Name, wrong
+from outrider.api.bodies_contacts import zones
+from outrider.api.bodies_credentials import NewSmtpCredential
+from outrider.events.campaign import CampaignSettings, Day
+from outrider.events.rendering import Problem, check
+
+LONGEST_SUBJECT: Final = 998
+MOST_STEPS: Final = 100
+MOST_CREDENTIALS: Final = 1000
+TEXT: Final = "text"
+CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
+Wait = Annotated[Int, Field(ge=0, le=86_400)]
+
+
+def _clock_time(value: str) -> str:
+    if not CLOCK.fullmatch(value):
+        raise wrong("must be a time of day as 09:00")
+    return value
+
+
+ClockTime = Annotated[str, AfterValidator(_clock_time)]
+
+
+class Window(Body):
+    """When messages may leave."""
+
+    days: Annotated[list[Day], Field(min_length=1)]
+    start: ClockTime
+    end: ClockTime
+    timezone: str
+
+    @field_validator("end")
+    @classmethod
+    def _later_than_start(cls, value: str, info: ValidationInfo) -> str:
+        if "start" in info.data and value <= info.data["start"]:
+            raise wrong("must be later than start")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value != "contact" and value not in zones():
+            raise wrong("must be a name of the IANA time zone database, or contact")
+        return value
+
+    @field_validator("days")
+    @classmethod
+    def _each_once(cls, value: list[Day]) -> list[Day]:
+        return list(dict.fromkeys(value))
+
+
+class Options(Body):
+    """What both POST and PATCH take; what is left out keeps its default, or what it was."""
+
+    shown = frozenset({
+        "id", "status", "created_at", "completed_at", "totals", "rates", "per_batch", "recent_bounces", "credentials",
+        "skipped", "emails_sent", "clicked", "unsubscribed", "finished",
+    })  # fmt: skip
+
+    outreach_id: str | None = None
+    min_wait_seconds: Wait = 120
+    max_wait_seconds: Wait = Field(default=420, validate_default=True)
+    verify_email_mx: bool = False
+    bounce_rate_threshold: Annotated[float, Field(ge=0, le=100)] = 8.0
+    bounce_min_sends: Annotated[Int, Field(ge=1, le=1_000_000)] = 20
+    send_window: Window | None = None
+    spacing: Literal["batch", "credential"] = "batch"
+    track_opens: bool = True
+    track_clicks: bool = False
+    unsubscribe_header: bool = True
+    unsubscribe_footer: bool = False
+    on_auto_reply: Literal["ignore", "resume_on_return"] = "ignore"
+    stop_on_suspected_reply: bool = True
+
+    def settings(self, former: CampaignSettings | None = None) -> CampaignSettings:
+        """These settings; what was left out stands as in `former`, or at its default. The outreach is the caller's."""
+        elsewhere = {"name", "outreach_id", "smtp_credentials", "sequence_steps"}
+        given = self.model_dump(exclude=elsewhere, exclude_unset=True)
+        before = (former or CampaignSettings()).model_dump()
+        return CampaignSettings.model_validate({**before, **given})
+
+
+class Step(Body):
+    """One step of a sequence; its templates are checked as they will be rendered."""
+
+    position: Annotated[Int, Field(ge=1, le=MOST_STEPS)]
+    subject: Annotated[str, Field(min_length=1, max_length=LONGEST_SUBJECT)]
+    body_html: Annotated[str, Field(min_length=1)]
+    body_text: str | None = None
+    delay_minutes: Annotated[Int, Field(ge=0, le=525_600)] = 0
+    thread: bool | None = None
+
+    @field_validator("subject")
+    @classmethod
+    def _subject_renders(cls, value: str) -> str:
+        return _renders(value, check(value, TEXT, None))
+
+    @field_validator("body_html")
+    @classmethod
+    def _html_renders(cls, value: str) -> str:
+        return _renders(value, check(TEXT, value, None))
+
+    @field_validator("body_text")
+    @classmethod
+    def _text_renders(cls, value: str | None) -> str | None:
+        return value if value is None else _renders(value, check(TEXT, TEXT, value))
+
+
+def _renders(value: str, problems: list[Problem]) -> str:
+    if problems:
+        raise wrong("; ".join(dict.fromkeys(one.message for one in problems)))
+    return value
+
+
+def _without_gap(steps: list[Step]) -> list[Step]:
+    if sorted(step.position for step in steps) != list(range(1, len(steps) + 1)):
+        raise wrong("positions must be 1, 2, 3 ... without a gap")
+    return sorted(steps, key=lambda step: step.position)
+
+
+class NewCampaign(Options):
+    """A campaign to create."""
+
+    name: Name
+    smtp_credentials: Annotated[list[NewSmtpCredential], Field(min_length=1, max_length=MOST_CREDENTIALS)]
+    sequence_steps: Annotated[list[Step], Field(min_length=1, max_length=MOST_STEPS), AfterValidator(_without_gap)]
+
+    @field_validator("max_wait_seconds")
+    @classmethod
+    def _not_below_min(cls, value: int, info: ValidationInfo) -> int:
+        if "min_wait_seconds" in info.data and value < info.data["min_wait_seconds"]:
+            raise wrong("must not be less than min_wait_seconds")
+        return value
+
+
+class NewCampaignBody(Body):
+    """POST /campaigns."""
+
+    campaign: NewCampaign
+
+
+class ChangedCampaign(Options):
+    """What may be changed of a campaign."""
+
+    name: Name = ""
+
+
+class ChangedCampaignBody(Body):
+    """PATCH /campaigns/:id."""
+
+    campaign: ChangedCampaign

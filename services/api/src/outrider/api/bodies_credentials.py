@@ -1,0 +1,164 @@
+"""Bodies of SMTP credentials: hosts, ports, security by rule, IMAP all or nothing."""
+
+import ipaddress
+import re
+from typing import Annotated, Any, Final, Literal, cast
+
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+
+from outrider.api.bodies import Body, Context, Int, Name, wrong
+from outrider.events.ids import BadAddress, parse_address
+
+Security = Literal["tls", "starttls", "none"]
+IMAP: Final = ("imap_host", "imap_port", "imap_username", "imap_password")
+SMTPS: Final = 465
+IMAPS: Final = 993
+IMAP_PORT: Final = 143
+_LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
+_LONGEST_HOST: Final = 253
+
+
+class _Absent:
+    """Stands for an IMAP field that is needed because another one is given."""
+
+
+_ABSENT: Final = _Absent()
+
+
+def _present(value: object) -> object:
+    if value is _ABSENT:
+        raise wrong("is required with the other IMAP fields: all four or none")
+    return value
+
+
+Port = Annotated[Int, Field(ge=1, le=65_535)]
+User = Annotated[str, Field(min_length=1, max_length=320)]
+Password = Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+class NewSmtpCredential(Body):
+    """A customer's mail account. Passwords are sealed before anything is kept."""
+
+    shown = frozenset({
+        "id", "sent_today", "remaining_today", "sends", "bounces", "bounce_rate", "disabled_at", "disabled_reason",
+        "smtp_error",
+    })  # fmt: skip
+
+    label: Name | None = None
+    smtp_host: str
+    smtp_port: Port = 587
+    smtp_security: Security | None = None
+    smtp_username: User
+    smtp_password: Password = Field(repr=False)
+    from_name: Annotated[str, Field(max_length=200)] | None = None
+    from_email: str | None = Field(default=None, validate_default=True)
+    reply_to: str | None = None
+    daily_limit: Annotated[Int, Field(ge=1, le=100_000)]
+    follow_ups_exempt: bool = False
+    imap_host: Annotated[str | None, BeforeValidator(_present)] = None
+    imap_port: Annotated[Port | None, BeforeValidator(_present)] = None
+    imap_security: Security | None = None
+    imap_username: Annotated[User | None, BeforeValidator(_present)] = None
+    imap_password: Annotated[Password | None, BeforeValidator(_present)] = Field(default=None, repr=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _imap_all_or_none(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            return data
+        given = cast("dict[str, object]", data)
+        if all(given.get(name) is None for name in (*IMAP, "imap_security")):
+            return given
+        return {**given, **{name: _ABSENT for name in IMAP if given.get(name) is None}}
+
+    @field_validator("smtp_host", "imap_host")
+    @classmethod
+    def _host_that_may_be(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return value if value is None else _host(value, info)
+
+    @field_validator("smtp_security", "imap_security")
+    @classmethod
+    def _encrypted(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value == "none" and not _context(info).allow_insecure_hosts:
+            raise wrong("must be tls or starttls here: passwords do not travel in the clear")
+        return value
+
+    @field_validator("from_email")
+    @classmethod
+    def _from_an_address(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None:
+            return _address(value)
+        if "smtp_username" not in info.data:
+            return None
+        try:
+            return parse_address(info.data["smtp_username"])
+        except BadAddress:
+            raise wrong("is required where smtp_username is no address") from None
+
+    @field_validator("reply_to")
+    @classmethod
+    def _reply_to_an_address(cls, value: str | None) -> str | None:
+        return None if value is None else _address(value)
+
+    @field_validator("from_name", "smtp_username", "imap_username")
+    @classmethod
+    def _one_line(cls, value: str | None) -> str | None:
+        if value is not None and not value.isprintable():
+            raise wrong("must be one line of printable characters")
+        return value
+
+    def server(self) -> dict[str, Any]:
+        """What the vault keeps open: hosts, user names, from address."""
+        smtp_security = self.smtp_security or ("tls" if self.smtp_port == SMTPS else "starttls")
+        server: dict[str, Any] = {
+            "label": self.label or self.from_email,
+            "smtp_host": self.smtp_host,
+            "smtp_port": self.smtp_port,
+            "smtp_security": smtp_security,
+            "smtp_username": self.smtp_username,
+            "from_name": self.from_name,
+            "from_email": self.from_email,
+            "reply_to": self.reply_to,
+        }
+        if self.imap_host is not None:
+            by_port = {IMAPS: "tls", IMAP_PORT: "starttls"}.get(self.imap_port or 0, smtp_security)
+            server |= {
+                "imap_host": self.imap_host,
+                "imap_port": self.imap_port,
+                "imap_security": self.imap_security or by_port,
+                "imap_username": self.imap_username,
+            }
+        return server
+
+    def secrets(self) -> dict[str, str]:
+        """What the vault keeps sealed."""
+        imap = {} if self.imap_password is None else {"imap_password": self.imap_password}
+        return {"smtp_password": self.smtp_password, **imap}
+
+
+def _context(info: ValidationInfo) -> Context:
+    return cast("Context", info.context)
+
+
+def _address(value: str) -> str:
+    try:
+        return parse_address(value)
+    except BadAddress as bad:
+        raise wrong(bad.reason) from None
+
+
+def _host(value: str, info: ValidationInfo) -> str:
+    """The host, trimmed and in lower case: a name, IPv4 or bare IPv6, and none inside the house unless allowed."""
+    host = value.strip().lower().rstrip(".")
+    try:
+        literal = ipaddress.ip_address(host)
+    except ValueError:
+        literal = None
+    labels = host.split(".")
+    named = len(host) <= _LONGEST_HOST and all(_LABEL.fullmatch(label) for label in labels)
+    if literal is None and (not named or labels[-1].isdigit()):
+        raise wrong("must be a host name, an IPv4 or an IPv6 address")
+    local = labels[-1] == "localhost" if literal is None else not literal.is_global
+    if local and not _context(info).allow_insecure_hosts:
+        raise wrong("must not be a loopback or private address")
+    return host

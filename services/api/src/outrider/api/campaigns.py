@@ -1,0 +1,230 @@
+"""Campaigns: create, show, change, delete, and what their owner asks of them."""
+
+import hmac
+from typing import Final
+from uuid import UUID
+
+from litestar import Response, delete, get, patch, post
+
+from outrider.api import queries_campaigns as queries
+from outrider.api.bodies import DispatchBody
+from outrider.api.bodies_campaigns import ChangedCampaignBody, NewCampaign, NewCampaignBody, Options, Step
+from outrider.api.bodies_credentials import NewSmtpCredential
+from outrider.api.gateway import Asked, Call
+from outrider.api.paging import as_id
+from outrider.api.problems import ValidationFailed
+from outrider.events import vault
+from outrider.events.campaign import (
+    CampaignSettings,
+    ChangeCampaign,
+    CreateCampaign,
+    DeleteCampaign,
+    DispatchBatch,
+    PauseCampaign,
+    ResumeCampaign,
+    StepPlan,
+)
+from outrider.events.credential import NewCredential, ReenableCredential, SmtpCredentialNotFound
+from outrider.events.ids import new_id
+from outrider.events.outreach import OutreachNotFound
+from outrider.events.vault import Entry
+
+PAUSE_SECONDS: Final = 7.0
+"""Its verdict may take 5 s: what was claimed before it is waited for."""
+
+
+@post("/campaigns", status_code=201)
+async def create_campaign(request: Asked) -> Response[bytes]:
+    """Create a campaign with its steps and credentials; texts, hosts and sealed passwords go to the vault first."""
+    call = request.user
+    campaign = call.body(NewCampaignBody).campaign
+    _refuse_outreach(campaign)
+    campaign_id = new_id()
+    credentials = [(new_id(), credential) for credential in campaign.smtp_credentials]
+    await vault.put(call.gateway.log_pool, _entries(call, campaign_id, campaign, credentials))
+    await call.ask(
+        CreateCampaign(
+            command_id=new_id(),
+            account_id=call.account_id,
+            campaign_id=campaign_id,
+            settings=campaign.settings(),
+            steps=tuple(_plan(step) for step in campaign.sequence_steps),
+            credentials=tuple(_new_credential(call, id_, credential) for id_, credential in credentials),
+        )
+    )
+    return call.answer({"id": campaign_id, "status": "pending"}, 201)
+
+
+@get("/campaigns")
+async def list_campaigns(request: Asked) -> Response[bytes]:
+    """Every campaign of the account."""
+    call = request.user
+    page, _ = call.page()
+    rows, cursor = page.cut(await call.gateway.tables.fetch(queries.LIST, call.account_id, page.before, page.more))
+    return call.rows(await queries.listed(call, rows), cursor)
+
+
+@get("/campaigns/{campaign_id:str}")
+async def show_campaign(request: Asked, campaign_id: str) -> Response[bytes]:
+    """One campaign with full statistics."""
+    call = request.user
+    row = await queries.find(call, campaign_id)
+    call.options()
+    return call.answer(await queries.shown(call, row))
+
+
+@patch("/campaigns/{campaign_id:str}")
+async def change_campaign(request: Asked, campaign_id: str) -> Response[bytes]:
+    """Change the name or settings; what is left out stays."""
+    call = request.user
+    row = await queries.find(call, campaign_id)
+    changed = call.body(ChangedCampaignBody).campaign
+    _refuse_outreach(changed)
+    former = CampaignSettings.model_validate(row["settings"])
+    settings = changed.settings(former)
+    if "outreach_id" in changed.model_fields_set:
+        settings = settings.model_copy(update={"outreach_id": None})
+    if settings.max_wait_seconds < settings.min_wait_seconds:
+        message = "must not be less than min_wait_seconds"
+        raise ValidationFailed([{"field": "campaign.max_wait_seconds", "message": message}])
+    campaign: UUID = row["campaign_id"]
+    if "name" in changed.model_fields_set:
+        entry = Entry(campaign, "name", call.account_id, "campaign", {"name": changed.name})
+        await vault.put(call.gateway.log_pool, [entry])
+    if settings != former:
+        await call.ask(
+            ChangeCampaign(command_id=new_id(), account_id=call.account_id, campaign_id=campaign, settings=settings)
+        )
+    return call.answer(await queries.shown(call, await queries.find(call, campaign_id)))
+
+
+@delete("/campaigns/{campaign_id:str}", status_code=200)
+async def delete_campaign(request: Asked, campaign_id: str) -> Response[bytes]:
+    """The campaign is gone with everything of it; nothing scheduled fires."""
+    call = request.user
+    campaign = await _known(call, campaign_id)
+    call.options()
+    await call.ask(DeleteCampaign(command_id=new_id(), account_id=call.account_id, campaign_id=campaign))
+    return call.done()
+
+
+@post("/campaigns/{campaign_id:str}/dispatch", status_code=200)
+async def dispatch(request: Asked, campaign_id: str) -> Response[bytes]:
+    """Plan and send what is pending in a batch; the lowest such batch where none is named."""
+    call = request.user
+    campaign = await _known(call, campaign_id)
+    body = call.body(DispatchBody)
+    verdict = await call.ask(
+        DispatchBatch(
+            command_id=new_id(),
+            account_id=call.account_id,
+            campaign_id=campaign,
+            batch_number=body.batch_number,
+        )
+    )
+    return call.answer(verdict.body, verdict.http_status or 200)
+
+
+@post("/campaigns/{campaign_id:str}/pause", status_code=200)
+async def pause(request: Asked, campaign_id: str) -> Response[bytes]:
+    """Nothing more is claimed until it is resumed."""
+    call = request.user
+    campaign = await _known(call, campaign_id)
+    call.nothing()
+    command = PauseCampaign(command_id=new_id(), account_id=call.account_id, campaign_id=campaign)
+    verdict = await call.ask(command, PAUSE_SECONDS)
+    return call.answer(verdict.body, verdict.http_status or 200)
+
+
+@post("/campaigns/{campaign_id:str}/resume", status_code=200)
+async def resume(request: Asked, campaign_id: str) -> Response[bytes]:
+    """It goes on; what became overdue is spaced anew."""
+    call = request.user
+    campaign = await _known(call, campaign_id)
+    call.nothing()
+    verdict = await call.ask(ResumeCampaign(command_id=new_id(), account_id=call.account_id, campaign_id=campaign))
+    return call.answer(verdict.body, verdict.http_status or 200)
+
+
+@post("/campaigns/{campaign_id:str}/smtp_credentials/{credential_id:str}/reenable", status_code=200)
+async def reenable(request: Asked, campaign_id: str, credential_id: str) -> Response[bytes]:
+    """A disabled credential is used again."""
+    call, credential = request.user, as_id(credential_id)
+    campaign = await _known(call, campaign_id)
+    known = await call.gateway.tables.fetchval(
+        "select true from credentials where credential_id = $1 and campaign_id = $2 and removed_at is null",
+        credential,
+        campaign,
+    )
+    if not known or credential is None:
+        raise SmtpCredentialNotFound
+    call.nothing()
+    await call.ask(
+        ReenableCredential(
+            command_id=new_id(), account_id=call.account_id, campaign_id=campaign, credential_id=credential
+        )
+    )
+    server = await vault.get(call.gateway.log_pool, call.account_id, credential, "server") or {}
+    return call.answer({"id": credential, "from_email": server.get("from_email"), "status": "enabled"})
+
+
+async def _known(call: Call, text: str) -> UUID:
+    row = await queries.find(call, text)
+    campaign: UUID = row["campaign_id"]
+    return campaign
+
+
+def _refuse_outreach(campaign: Options) -> None:
+    """There are no outreaches yet, so that every id is an unknown one."""
+    if campaign.outreach_id is not None:
+        raise OutreachNotFound
+
+
+def _plan(step: Step) -> StepPlan:
+    thread = step.position > 1 if step.thread is None else step.thread
+    return StepPlan(position=step.position, delay_minutes=step.delay_minutes, thread=thread)
+
+
+def _new_credential(call: Call, credential_id: UUID, credential: NewSmtpCredential) -> NewCredential:
+    return NewCredential(
+        credential_id=credential_id,
+        daily_limit=credential.daily_limit,
+        follow_ups_exempt=credential.follow_ups_exempt,
+        mailbox_id=_mailbox(call, credential),
+    )
+
+
+def _mailbox(call: Call, credential: NewSmtpCredential) -> UUID | None:
+    """The same for every credential that reads the same mailbox, and telling nothing of it."""
+    if credential.imap_host is None:
+        return None
+    name = f"mailbox:{call.account_id}:{credential.imap_host}:{credential.imap_port}:{credential.imap_username}"
+    return UUID(bytes=hmac.digest(call.gateway.keys.address_key, name.encode(), "sha256")[:16])
+
+
+def _entries(
+    call: Call, campaign_id: UUID, campaign: NewCampaign, credentials: list[tuple[UUID, NewSmtpCredential]]
+) -> list[Entry]:
+    account, sealer = call.account_id, call.gateway.sealer
+    entries = [Entry(campaign_id, "name", account, "campaign", {"name": campaign.name})]
+    for step in campaign.sequence_steps:
+        texts = {"subject": step.subject, "body_html": step.body_html, "body_text": step.body_text}
+        entries.append(Entry(campaign_id, f"template-{step.position}-1", account, "campaign", texts))
+    for id_, credential in credentials:
+        sealed = sealer.seal(id_, credential.secrets())
+        entries.append(Entry(id_, "server", account, "credential", credential.server()))
+        entries.append(Entry(id_, "secrets", account, "credential", sealed))
+    return entries
+
+
+ROUTES = (
+    create_campaign,
+    list_campaigns,
+    show_campaign,
+    change_campaign,
+    delete_campaign,
+    dispatch,
+    pause,
+    resume,
+    reenable,
+)

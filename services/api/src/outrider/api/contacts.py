@@ -1,0 +1,232 @@
+"""Contacts and their imports, as JSON."""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from litestar import Response, delete, get, post
+
+from outrider.api.bodies_contacts import NewImportBody
+from outrider.api.front import IMPORT_BYTES
+from outrider.api.gateway import Asked, Call
+from outrider.api.importing import sort_rows, store
+from outrider.api.paging import as_id
+from outrider.api.presenting import people
+from outrider.events import vault
+from outrider.events.contact import (
+    ContactImportNotFound,
+    ContactNotFound,
+    DeleteImport,
+    ImportContacts,
+    NoContactsProvided,
+)
+from outrider.events.database import Row
+from outrider.events.ids import BadAddress, address_key, new_id, parse_address
+from outrider.events.message import Json
+
+LARGE: Final = {"rule": {"most_bytes": IMPORT_BYTES}}
+IMPORT_FIELDS = """
+i.import_id, i.position, i.status, i.skipped, i.rejected, i.created_at,
+coalesce(i.record_count, n.added, 0) as record_count, coalesce(n.added - n.gone, 0) as contact_count
+"""
+IMPORTS = f"""
+select {IMPORT_FIELDS}
+from imports i
+left join import_counts n using (import_id)
+where i.account_id = $1 and i.deleted_at is null and i.position < $2
+order by i.position desc
+limit $3
+"""  # noqa: S608  # a constant
+IMPORT = f"""
+select {IMPORT_FIELDS}
+from imports i
+left join import_counts n using (import_id)
+where i.account_id = $1 and i.import_id = $2 and i.deleted_at is null
+"""  # noqa: S608  # a constant
+CONTACT_FIELDS = "contact_id, position, unsubscribed_at, bounced_at, bounce_reason, created_at"
+CONTACT = f"select {CONTACT_FIELDS} from contacts where account_id = $1 and contact_id = $2 and deleted_at is null"  # noqa: S608  # a constant
+CONTACTS = f"""
+select {CONTACT_FIELDS}
+from contacts
+where account_id = $1 and deleted_at is null and position < $2
+order by position desc
+limit $3
+"""  # noqa: S608  # a constant
+BY_ADDRESS = f"""
+select {CONTACT_FIELDS}
+from contacts
+where account_id = $1 and deleted_at is null and position < $2 and address_key = $4
+order by position desc
+limit $3
+"""  # noqa: S608  # a constant
+BY_IMPORT = f"""
+select {CONTACT_FIELDS}
+from contacts
+where account_id = $1 and deleted_at is null and position < $2 and import_id = $4
+order by position desc
+limit $3
+"""  # noqa: S608  # a constant
+
+
+@post("/contact_imports", opt=LARGE, status_code=201)
+async def import_contacts(request: Asked) -> Response[bytes]:
+    """Import people; duplicates are skipped, bad rows rejected, and both counted."""
+    call = request.user
+    body = call.body(NewImportBody).contact_import
+    if not body.contacts:
+        raise NoContactsProvided
+    import_id = new_id()
+    rows = await sort_rows(call.gateway.keys.address_key, call.account_id, body.contacts)
+    chunks = await store(call, import_id, body.name, rows)
+    verdict = await call.ask(
+        ImportContacts(
+            command_id=new_id(),
+            account_id=call.account_id,
+            import_id=import_id,
+            chunks=chunks,
+            rows=len(rows.good),
+            skipped=rows.skipped,
+            rejected=len(rows.rejects),
+        )
+    )
+    return call.answer(await _import(call, import_id), verdict.http_status or 201)
+
+
+@get("/contact_imports")
+async def list_imports(request: Asked) -> Response[bytes]:
+    """Every import of the account."""
+    call = request.user
+    page, _ = call.page()
+    rows, cursor = page.cut(await call.gateway.tables.fetch(IMPORTS, call.account_id, page.before, page.more))
+    names = await vault.get_many(call.gateway.log_pool, call.account_id, [row["import_id"] for row in rows], "name")
+    return call.rows([_import_row(row, names.get(row["import_id"], {})) for row in rows], cursor)
+
+
+@get("/contact_imports/{import_id:str}")
+async def show_import(request: Asked, import_id: str) -> Response[bytes]:
+    """One import with its figures."""
+    call = request.user
+    shown = await _import(call, as_id(import_id))
+    call.options()
+    return call.answer(shown)
+
+
+@get("/contact_imports/{import_id:str}/contacts")
+async def list_import_contacts(request: Asked, import_id: str) -> Response[bytes]:
+    """Whom it added, as far as they are still there."""
+    call, known = request.user, as_id(import_id)
+    await _import(call, known)
+    page, _ = call.page()
+    rows = await call.gateway.tables.fetch(BY_IMPORT, call.account_id, page.before, page.more, known)
+    shown, cursor = page.cut(rows)
+    return call.rows(await _contact_rows(call, shown), cursor)
+
+
+@get("/contact_imports/{import_id:str}/rejects")
+async def list_rejects(request: Asked, import_id: str) -> Response[bytes]:
+    """Rows that could not be taken, by line, while they are kept (24 hours)."""
+    call, known = request.user, as_id(import_id)
+    await _import(call, known)
+    page, _ = call.page()
+    kept = known and await vault.get(call.gateway.log_pool, call.account_id, known, "rejects")
+    after = 0 if "cursor" not in dict(call.query) else page.before
+    rejects = [{**row, "position": row["line"]} for row in (kept or {}).get("rows", ()) if row["line"] > after]
+    shown, cursor = page.cut(rejects)
+    return call.rows([{name: row[name] for name in ("line", "email", "reason")} for row in shown], cursor)
+
+
+@delete("/contact_imports/{import_id:str}", status_code=200)
+async def delete_import(request: Asked, import_id: str) -> Response[bytes]:
+    """The import is gone with its contacts and their enrollments."""
+    call, known = request.user, as_id(import_id)
+    await _import(call, known)
+    call.options()
+    if known is not None:
+        await call.ask(DeleteImport(command_id=new_id(), account_id=call.account_id, import_id=known))
+    return call.done()
+
+
+@get("/contacts")
+async def list_contacts(request: Asked) -> Response[bytes]:
+    """Every contact, or the one with this address."""
+    call = request.user
+    page, options = call.page("email")
+    tables, account = call.gateway.tables, call.account_id
+    if "email" in options:
+        key = _key(call, options["email"])
+        rows = await tables.fetch(BY_ADDRESS, account, page.before, page.more, key)  # no row has the key null
+    else:
+        rows = await tables.fetch(CONTACTS, account, page.before, page.more)
+    shown, cursor = page.cut(rows)
+    return call.rows(await _contact_rows(call, shown), cursor)
+
+
+@get("/contacts/{contact_id:str}")
+async def show_contact(request: Asked, contact_id: str) -> Response[bytes]:
+    """One contact."""
+    call = request.user
+    row = await call.gateway.tables.fetchrow(CONTACT, call.account_id, as_id(contact_id))
+    if row is None:
+        raise ContactNotFound
+    call.options()
+    return call.answer((await _contact_rows(call, [row]))[0])
+
+
+async def _import(call: Call, import_id: UUID | None) -> Json:
+    """The import as it is shown. Raises ContactImportNotFound."""
+    row = await call.gateway.tables.fetchrow(IMPORT, call.account_id, import_id)
+    if row is None or import_id is None:
+        raise ContactImportNotFound
+    return _import_row(row, await vault.get(call.gateway.log_pool, call.account_id, import_id, "name") or {})
+
+
+def _import_row(row: Row, name: Json) -> Json:
+    return {
+        "id": row["import_id"],
+        "name": name.get("name"),
+        "status": row["status"],
+        "record_count": row["record_count"],
+        "contact_count": row["contact_count"],
+        "skipped": row["skipped"],
+        "rejected": row["rejected"],
+        "created_at": row["created_at"],
+    }
+
+
+async def _contact_rows(call: Call, rows: Sequence[Row]) -> list[Json]:
+    found = await people(call, {row["contact_id"] for row in rows})
+    return [
+        {
+            "id": row["contact_id"],
+            **{
+                name: found.get(row["contact_id"], {}).get(name)
+                for name in ("email", "first_name", "last_name", "company", "timezone")
+            },
+            "custom": found.get(row["contact_id"], {}).get("custom") or {},
+            "unsubscribed_at": row["unsubscribed_at"],
+            "bounced_at": row["bounced_at"],
+            "bounce_reason": row["bounce_reason"],
+            "created_at": row["created_at"],
+        }
+        for row in rows
+    ]
+
+
+def _key(call: Call, email: str) -> str | None:
+    """The key of the address; none where it is no address, and so nobody's."""
+    try:
+        return address_key(call.gateway.keys.address_key, call.account_id, parse_address(email))
+    except BadAddress:
+        return None
+
+
+ROUTES = (
+    import_contacts,
+    list_imports,
+    show_import,
+    list_import_contacts,
+    list_rejects,
+    delete_import,
+    list_contacts,
+    show_contact,
+)

@@ -1,0 +1,216 @@
+"""The thin layer outside Litestar: who asks, whether there is such a route, and a body that is sound JSON.
+
+Litestar alone answers 404 and 405 before 401, HEAD with 405, a trailing slash with 200, and takes any type of body.
+Precedence: 401, 429, unknown route, 405, 415, 413, 400; then the handlers: 404 of a resource, 422.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import parse_qsl
+
+from litestar import Litestar
+from litestar.enums import ScopeType
+from litestar.routes import HTTPRoute
+from litestar.types import ASGIApp, HTTPReceiveMessage, HTTPRequestEvent, HTTPScope, Message, Receive, Scope, Send
+
+from outrider.api.auth import bearer, holder_of, is_operator
+from outrider.api.gateway import Call, Gateway
+from outrider.api.json_text import parse
+from outrider.api.problems import (
+    BadRequest,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    Unauthorized,
+    UnsupportedMediaType,
+    answered,
+)
+from outrider.events.telemetry import traced
+
+MIB: Final = 1024 * 1024
+IMPORT_BYTES: Final = 256 * MIB
+MOST_QUERY_FIELDS: Final = 100
+Door = Literal["tenant", "operator", "public"]
+_JSON: Final = re.compile(r"application/json\s*(;\s*charset\s*=\s*\"?utf-8\"?\s*)?", re.IGNORECASE)
+
+
+class ClientGone(Exception):  # nobody is left to be answered
+    """The client went away while it was sending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How one method of a route is guarded; a handler says it in `opt`."""
+
+    door: Door = "tenant"
+    most_bytes: int = MIB
+    any_type: bool = False
+    """True: the body is not JSON, and nobody reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path with its methods."""
+
+    pattern: re.Pattern[str]
+    rules: Mapping[str, Rule]
+
+
+def routes_of(app: Litestar) -> list[Route]:
+    """Every route of the app, as the front knows it."""
+    found: list[Route] = []
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            parts = [re.escape(part) if isinstance(part, str) else "[^/]+" for part in route.path_components]
+            rules = {
+                str(method): Rule(**handler.opt.get("rule", {}))
+                for method, (handler, _) in route.route_handler_map.items()
+                if method != "OPTIONS"
+            }
+            found.append(Route(re.compile("/" + "/".join(parts)), rules))
+    return found
+
+
+class Front:
+    """An ASGI application around another one."""
+
+    def __init__(self, inner: Litestar, gateway: Gateway) -> None:
+        """Take the routes from `inner`."""
+        self._inner: ASGIApp = inner
+        self._gateway = gateway
+        self._routes = routes_of(inner)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, whatever it is; never raises."""
+        if scope["type"] != ScopeType.HTTP:
+            return
+        http = scope
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in http["headers"]}
+        call = Call(self._gateway, str(http["method"]), http["path"])
+        dressed = _Dressed(send, call)
+        with traced(headers.get("traceparent")):
+            try:
+                await self._let_in(http, headers, receive, call)
+                http["user"] = call
+                if call.method == "HEAD":
+                    http["method"] = "GET"
+                await self._inner(http, _nothing_more, dressed)
+            except ClientGone:
+                return
+            except Exception as error:  # noqa: BLE001  # one map for all of them
+                await _tell(error, dressed)
+
+    async def _let_in(self, scope: HTTPScope, headers: Mapping[str, str], receive: Receive, call: Call) -> None:
+        """Fill in the call, or raise the first thing that is wrong with it."""
+        route = next((one for one in self._routes if one.pattern.fullmatch(call.path)), None)
+        method = "GET" if call.method == "HEAD" else call.method
+        rule = None if route is None else route.rules.get(method, next(iter(route.rules.values())))
+        await self._authenticate(headers.get("authorization"), rule, call)
+        if route is None or rule is None:
+            raise NotFound
+        if method not in route.rules:
+            raise MethodNotAllowed(allowed=_allowed(route))
+        call.query = _query(scope["query_string"])
+        body = await _read(receive, headers, rule) if method not in {"GET", "DELETE"} else b""
+        call.json, call.escaped = ({}, False) if rule.any_type else (parse(body), b"\\u" in body)
+        call.seen = _seen(headers.get("outrider-min-position"))
+        if call.seen:
+            await call.reach(call.seen)
+
+    async def _authenticate(self, header: str | None, rule: Rule | None, call: Call) -> None:
+        """The call has its account. Raises Unauthorized, RateLimited. An unknown route wants any valid token."""
+        if rule is not None and rule.door == "public":
+            return
+        token = bearer(header)
+        if rule is None or rule.door == "operator":
+            if is_operator(token, self._gateway.settings.operator_token):
+                return
+            if rule is not None:
+                raise Unauthorized
+        holder = await holder_of(self._gateway.tables, token)
+        if holder is None:
+            raise Unauthorized
+        self._gateway.rate_limit.take(holder.key_id)
+        call.account_id = holder.account_id
+
+
+class _Dressed:
+    """A `send` that adds the call's headers to the answer, and leaves out the body of an answer to HEAD."""
+
+    def __init__(self, send: Send, call: Call) -> None:
+        self._send = send
+        self._call = call
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            more = [(name.lower().encode(), value.encode("latin-1")) for name, value in self._call.headers.items()]
+            fixed = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+            names = {name for name, _ in message["headers"]}
+            extra = [pair for pair in fixed + more if pair[0] not in names]
+            message["headers"] = [*message["headers"], *extra]
+        elif message["type"] == "http.response.body" and self._call.method == "HEAD":
+            message["body"] = b""
+        await self._send(message)
+
+
+async def _tell(error: Exception, send: _Dressed) -> None:
+    """The answer to what went wrong, unless an answer has begun already."""
+    said = answered(error)
+    if send.started:
+        return
+    content = said.content()
+    headers = {"content-type": said.media_type, "content-length": str(len(content)), **said.headers}
+    raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": said.status, "headers": raw})
+    await send({"type": "http.response.body", "body": content, "more_body": False})
+
+
+async def _nothing_more() -> HTTPReceiveMessage:
+    return HTTPRequestEvent(type="http.request", body=b"", more_body=False)
+
+
+def _allowed(route: Route) -> list[str]:
+    return sorted({*route.rules, *({"HEAD"} if "GET" in route.rules else ())})
+
+
+def _query(raw: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_QUERY_FIELDS, errors="strict")
+    except ValueError:  # broken UTF-8, or too many
+        raise BadRequest(reason="the query cannot be read") from None
+
+
+def _seen(header: str | None) -> int:
+    if header is None:
+        return 0
+    if not re.fullmatch(r"[0-9]{1,18}", header):
+        raise BadRequest(reason="Outrider-Min-Position must be what Outrider-Position was")
+    return int(header)
+
+
+async def _read(receive: Receive, headers: Mapping[str, str], rule: Rule) -> bytes:
+    """The whole body. Raises UnsupportedMediaType where there is one of another type, PayloadTooLarge, ClientGone."""
+    right = rule.any_type or _JSON.fullmatch(headers.get("content-type", "").strip()) is not None
+    length = headers.get("content-length", "0")
+    announced = int(length) if length.isdecimal() else 0
+    if announced and not right:
+        raise UnsupportedMediaType
+    if announced > rule.most_bytes:
+        raise PayloadTooLarge(most_bytes=rule.most_bytes)
+    parts, size = list[bytes](), 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientGone
+        size += len(message["body"])
+        if size and not right:
+            raise UnsupportedMediaType
+        if size > rule.most_bytes:
+            raise PayloadTooLarge(most_bytes=rule.most_bytes)
+        parts.append(message["body"])
+        if not message["more_body"]:
+            return b"".join(parts)

@@ -1,0 +1,22 @@
+"""Everything that the api shows, as one reader: whoever reads `tables` from here has every handler registered."""
+
+from outrider.api import (
+    projections_accounts,
+    projections_campaigns,
+    projections_contacts,
+    projections_engagement,
+    projections_enrollments,
+    projections_sends,
+)
+from outrider.api.projection import tables
+
+PARTS = (
+    projections_accounts,
+    projections_campaigns,
+    projections_contacts,
+    projections_engagement,
+    projections_enrollments,
+    projections_sends,
+)
+
+__all__ = ["PARTS", "tables"]

@@ -1,0 +1,88 @@
+"""Sends: every message that was ever claimed, and how it stands; the unknown ones are for a person to look at."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+from uuid import UUID
+
+from litestar import Response, get
+
+from outrider.api import queries_campaigns
+from outrider.api.gateway import Asked, Call
+from outrider.api.problems import ValidationFailed
+from outrider.events import vault
+from outrider.events.database import Row
+from outrider.events.ids import domain_of
+from outrider.events.message import Json
+from outrider.events.tokens import message_id
+
+STATES: Final = ("started", "sent", "bounced", "deferred", "failed", "unknown")
+SENDS: Final = """
+select s.position, s.delivery_id, s.enrollment_id, s.contact_id, s.credential_id, s.step_position, s.attempt, s.state,
+    s.at
+from sends s
+where s.account_id = $1 and s.position < $2 and ($4::text is null or s.state = $4)
+    and ($5::uuid is null or s.campaign_id = $5)
+    and not exists (select from campaigns c where c.campaign_id = s.campaign_id and c.deleted_at is not null)
+order by s.position desc
+limit $3
+"""
+REPLIES: Final = """
+select a.delivery_id, v.value
+from unnest($1::uuid[], $2::uuid[], $3::int[]) as a (delivery_id, contact_id, attempt)
+join log.vault v on v.owner = a.contact_id and v.name = 'smtp-reply-' || a.delivery_id || '-' || a.attempt
+where v.account_id = $4
+"""
+
+
+@get("/sends")
+async def list_sends(request: Asked) -> Response[bytes]:
+    """The messages of the account, newest first; of one state or campaign if asked for."""
+    call = request.user
+    page, options = call.page("state", "campaign_id")
+    state = options.get("state")
+    if state is not None and state not in STATES:
+        raise ValidationFailed([{"field": "state", "message": f"must be one of {', '.join(STATES)}"}])
+    campaign: UUID | None = None
+    if "campaign_id" in options:
+        campaign = (await queries_campaigns.find(call, options["campaign_id"]))["campaign_id"]
+    rows, cursor = page.cut(
+        await call.gateway.tables.fetch(SENDS, call.account_id, page.before, page.more, state, campaign)
+    )
+    domains, replies = await _domains(call, rows), await _replies(call, rows)
+    return call.rows([_send(call, row, domains, replies) for row in rows], cursor)
+
+
+async def _domains(call: Call, rows: Sequence[Row]) -> Mapping[UUID, str]:
+    """The domain of each credential's from address: the Message-ID ends with it."""
+    credentials = list({row["credential_id"] for row in rows})
+    found = await vault.get_many(call.gateway.log_pool, call.account_id, credentials, "server")
+    return {credential: domain_of(server["from_email"]) for credential, server in found.items()}
+
+
+async def _replies(call: Call, rows: Sequence[Row]) -> Mapping[UUID, str]:
+    """What the server said to the last attempt of each, as long as the person is known."""
+    found = await call.gateway.log_pool.fetch(
+        REPLIES,
+        [row["delivery_id"] for row in rows],
+        [row["contact_id"] for row in rows],
+        [row["attempt"] for row in rows],
+        call.account_id,
+    )
+    return {row["delivery_id"]: row["value"]["reply"] for row in found}
+
+
+def _send(call: Call, row: Row, domains: Mapping[UUID, str], replies: Mapping[UUID, str]) -> Json:
+    domain = domains.get(row["credential_id"])
+    return {
+        "id": row["delivery_id"],
+        "enrollment_id": row["enrollment_id"],
+        "step_position": row["step_position"],
+        "smtp_credential_id": row["credential_id"],
+        "message_id": None if domain is None else message_id(call.gateway.keys, row["delivery_id"], domain),
+        "state": row["state"],
+        "smtp_reply": replies.get(row["delivery_id"]),
+        "at": row["at"],
+    }
+
+
+ROUTES = (list_sends,)

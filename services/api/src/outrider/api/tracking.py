@@ -1,0 +1,154 @@
+"""Tracking and unsubscribing: public, by signed tokens that name no address. A forged token is unknown: 404."""
+
+from base64 import b64decode
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from litestar import Response, get, post
+
+from outrider.api.engagement import counts, engagement, record_open
+from outrider.api.gateway import Asked, Call
+from outrider.api.problems import NotFound, Rejected
+from outrider.events.contact import UnsubscribeContact
+from outrider.events.database import passing
+from outrider.events.delivery import DeliveryStarted, EmailSent
+from outrider.events.engagement import EmailOpened
+from outrider.events.errors import Conflict
+from outrider.events.ids import new_id
+from outrider.events.telemetry import logger
+from outrider.events.tokens import Purpose, read_token
+
+PUBLIC: Final = {"rule": {"door": "public"}}
+ONE_CLICK: Final = {"rule": {"door": "public", "any_type": True}}
+PIXEL: Final = b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+PAGE: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta name="robots" content="noindex"><title>Unsubscribe</title></head>
+<body style="font-family:sans-serif;max-width:32em;margin:4em auto;padding:0 1em">{content}</body></html>
+"""
+QUESTION: Final = '<p>Stop all mails to this address?</p><form method="post"><button>Unsubscribe</button></form>'
+DONE: Final = "<p>You will get no more mails.</p>"
+SAFE: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+}
+MESSAGE: Final = """
+select account_id, enrollment_id, campaign_id, contact_id, step_position, case when is_send then at end as sent_at
+from sends
+where delivery_id = $1
+"""
+_log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Mailed:
+    """The message that a token belongs to."""
+
+    delivery_id: UUID
+    account_id: UUID
+    enrollment_id: UUID
+    campaign_id: UUID
+    contact_id: UUID
+    position: int
+    sent_at: datetime | None
+
+
+@get("/t/o/{name:str}", opt=PUBLIC)
+async def pixel(request: Asked, name: str) -> Response[bytes]:
+    """The picture, whatever happens to the record of its having been fetched."""
+    call = request.user
+    mailed = await _mailed(call, Purpose.OPEN, name.removesuffix(".gif") if name.endswith(".gif") else "")
+    if call.method == "GET":
+        await _record(call, mailed, request.headers.get("user-agent", ""))
+    return Response(PIXEL, media_type="image/gif", headers={"Cache-Control": "no-store, private"})
+
+
+@get("/u/{token:str}", opt=PUBLIC)
+async def ask_to_unsubscribe(request: Asked, token: str) -> Response[bytes]:
+    """A page that asks: a scanner that follows links unsubscribes nobody."""
+    await _mailed(request.user, Purpose.UNSUBSCRIBE, token)
+    return _page(QUESTION)
+
+
+@post("/u/{token:str}", opt=ONE_CLICK, status_code=200)
+async def unsubscribe(request: Asked, token: str) -> Response[bytes]:
+    """The person is not written to any more. RFC 8058; may be repeated."""
+    call = request.user
+    mailed = await _mailed(call, Purpose.UNSUBSCRIBE, token)
+    command = UnsubscribeContact(
+        command_id=new_id(),
+        account_id=mailed.account_id,
+        contact_id=mailed.contact_id,
+        delivery_id=mailed.delivery_id,
+    )
+    try:
+        await call.ask(command)
+    except Rejected as refusal:  # the contact is gone: nothing is sent to it either
+        _log.info("unsubscribe.refused", command_id=str(command.command_id), status=refusal.verdict.http_status)
+    return _page(DONE)
+
+
+async def _record(call: Call, mailed: Mailed, user_agent: str) -> None:
+    gateway, now = call.gateway, call.gateway.clock.now()
+    opened = EmailOpened(
+        delivery_id=mailed.delivery_id,
+        enrollment_id=mailed.enrollment_id,
+        campaign_id=mailed.campaign_id,
+        contact_id=mailed.contact_id,
+        position=mailed.position,
+        opened_at=now,
+        counts=counts(user_agent, mailed.sent_at, now),
+    )
+    try:
+        await gateway.log.transact(
+            mailed.account_id, engagement, mailed.delivery_id, partial(record_open, opened), cause=new_id()
+        )
+    except Exception as error:
+        if not (isinstance(error, (Conflict, TimeoutError)) or passing(error)):
+            raise
+        _log.warning("open.lost", delivery_id=str(mailed.delivery_id), error=type(error).__name__)
+
+
+async def _mailed(call: Call, purpose: Purpose, text: str) -> Mailed:
+    """The message of a genuine token, from our tables or, where they are behind, from the log. Raises NotFound."""
+    token = read_token(call.gateway.keys, purpose, text)
+    if token is None:
+        raise NotFound
+    row = await call.gateway.tables.fetchrow(MESSAGE, token.delivery)
+    if row is not None:
+        return Mailed(
+            token.delivery,
+            row["account_id"],
+            row["enrollment_id"],
+            row["campaign_id"],
+            row["contact_id"],
+            row["step_position"],
+            row["sent_at"],
+        )
+    history = await call.gateway.log.read_stream(None, f"delivery-{token.delivery}")
+    sent_at = next((item.event.sent_at for item in history if isinstance(item.event, EmailSent)), None)
+    for item in history:
+        if isinstance(event := item.event, DeliveryStarted):
+            return Mailed(
+                token.delivery,
+                item.account_id,
+                event.enrollment_id,
+                event.campaign_id,
+                event.contact_id,
+                event.position,
+                sent_at,
+            )
+    raise NotFound
+
+
+def _page(content: str) -> Response[bytes]:
+    html = PAGE.format(content=content).encode()
+    return Response(html, media_type="text/html", headers=SAFE)
+
+
+ROUTES = (pixel, ask_to_unsubscribe, unsubscribe)
