@@ -3,7 +3,7 @@
 """The bus: commands and jobs over JetStream by FastStream, and the doorbells over core NATS."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import TypeVar
@@ -11,7 +11,7 @@ from uuid import UUID
 
 import nats
 from faststream import AckPolicy
-from faststream.exceptions import NackMessage, RejectMessage
+from faststream.exceptions import IncorrectState, NackMessage, RejectMessage
 from faststream.nats import JStream, NatsBroker, PullSub
 from faststream.nats.annotations import NatsMessage
 from nats.errors import Error as NatsError
@@ -20,7 +20,7 @@ from nats.js.api import ConsumerConfig, RetentionPolicy, StorageType, StreamConf
 from nats.js.errors import NotFoundError
 
 from outrider.events.commands import Commands, Handler, Verdict
-from outrider.events.database import DISCONNECTED
+from outrider.events.database import DISCONNECTED, passing
 from outrider.events.errors import NotYet, Unavailable
 from outrider.events.message import Command, Job
 from outrider.events.telemetry import logger, trace_context, traced
@@ -32,6 +32,15 @@ SERVICES = {"dispatcher": "cmd.dispatcher", "api": "cmd.api", "sender": "cmd.sen
 ACK_WAIT_SECONDS = 30
 MAX_DELIVER = 20
 PUBLISH_SECONDS = 3.0
+STOP_SECONDS = 10
+WATCH_SECONDS = 2.0
+RETELL_SECONDS = 5.0
+LOOK_SECONDS = 0.5
+"""The bell of a verdict may be missed: whoever waits for one looks this often."""
+LOST: tuple[type[Exception], ...] = (NatsError, OSError, IncorrectState)
+"""What nats-server, gone or not yet there, looks like from here."""
+BROKEN: tuple[type[Exception], ...] = (*LOST, ExceptionGroup)
+"""And what it looks like to several subscribers at once."""
 BELL = "bell"
 VERDICTS = "bell.verdicts"
 J = TypeVar("J", bound=Job)
@@ -88,8 +97,15 @@ class Bus:
     def __init__(self, nats_url: str, commands: Commands, name: str) -> None:
         """Nothing is connected until `start`."""
         self.broker = NatsBroker(
-            nats_url, max_reconnect_attempts=-1, reconnect_time_wait=1, name=name, logger=None, graceful_timeout=10
+            nats_url,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=1,
+            name=name,
+            logger=None,
+            graceful_timeout=STOP_SECONDS,
         )
+        self._nats_url = nats_url
+        self._consumers: set[str] = set()
         self._commands = commands
         self._asked: dict[UUID, asyncio.Event] = {}
         self._rings: list[Callable[[], None]] = []
@@ -97,21 +113,61 @@ class Bus:
         self._rung = False
 
     async def start(self) -> None:
-        """Connected and consuming. Raises Unavailable."""
+        """Connected and consuming; waits for a nats-server that is not there. Raises Unavailable without streams."""
+        self.broker.subscriber(BELL)(self._heard)
+        self.broker.subscriber(VERDICTS)(self._told)
         try:
-            self.broker.subscriber(BELL)(self._heard)
-            self.broker.subscriber(VERDICTS)(self._told)
             await self.broker.start()
-        except (NatsError, OSError) as error:
-            raise Unavailable(str(error)) from error
+        except LOST as error:
+            raise Unavailable(f"nats: {error!r}") from error
 
     async def stop(self) -> None:
-        """Handlers in flight have ended, or 10 s have passed; the connection is closed."""
-        await self.broker.stop()
+        """Handlers in flight have ended, or 10 s have passed; the connection is closed, also when it is broken."""
+        connection = self.broker.connection if self.broker.running else None
+        try:
+            async with asyncio.timeout(STOP_SECONDS + 1):
+                await self.broker.stop()
+        except BROKEN as error:
+            _log.warning("bus.broken_off", error=repr(error)[:300])
+            if connection is not None:
+                with suppress(*LOST):  # it flushes what is pending into the broken connection once more
+                    await connection.close()
 
     async def healthy(self) -> bool:
-        """Whether nats-server answers a ping within a second."""
-        return await self.broker.ping(1.0)
+        """Whether nats-server answers within a second, and has every consumer that this process takes from."""
+        return not await self.trouble()
+
+    async def trouble(self) -> Sequence[str]:
+        """What keeps it from carrying anything, one sentence each."""
+        if not await self.broker.ping(1.0):
+            return ["nats-server does not answer"]
+        try:
+            missing = [durable for durable in sorted(self._consumers) if not await self._stands(durable)]
+        except LOST:
+            return ["JetStream does not answer"]
+        return [f"JetStream has no consumer {durable}" for durable in missing]
+
+    async def _stands(self, durable: str) -> bool:
+        try:
+            await self.broker.connection.jetstream(timeout=1.0).consumer_info(COMMANDS_STREAM, durable)
+        except NotFoundError:
+            return False
+        return True
+
+    async def watch(self) -> None:
+        """Declare streams and consumers again, for ever, when nats-server came back without its data.
+
+        What was on its way then is told again: the commands table and the to-dos are its memory.
+        """
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            try:
+                if all([await self._stands(durable) for durable in self._consumers]):
+                    continue
+                _log.error("bus.lost_its_streams", consumers=sorted(self._consumers))
+                await declare(self._nats_url)
+            except LOST as error:
+                _log.warning("bus.waits", error=repr(error)[:300])
 
     def on_ring(self, wake: Callable[[], None]) -> None:
         """Call `wake` whenever anybody appended to the log."""
@@ -131,7 +187,7 @@ class Bus:
             await self._ring(BELL, "")
 
     async def _ring(self, bell: str, text: str) -> None:
-        with suppress(NatsError, OSError, AssertionError):  # a bell may be missed: whoever waits also looks by himself
+        with suppress(*LOST):  # a bell may be missed: whoever waits also looks by himself
             await self.broker.publish(text, bell)
 
     async def _heard(self, text: str) -> None:
@@ -147,27 +203,34 @@ class Bus:
     async def ask(self, command: Command, service: str, seen: int, seconds: float = 5.0) -> Verdict:
         """The command is kept and told; its verdict, or `accepted` when none came within `seconds`.
 
-        Raises Unavailable when it could not be kept: then nothing happens. A bus that is down delays it only: whoever
-        watches over untold commands tells it again.
+        Raises Unavailable when it is not known to be kept: ask again with the same command_id. Once it is kept, a bus
+        or a database that is down delays it only: whoever watches over untold commands tells it again.
         """
-        arrived = self._asked[command.command_id] = asyncio.Event()
+        arrived = self._asked.setdefault(command.command_id, asyncio.Event())
         try:
-            await self._commands.accept(command, service, seen)
-            await self._tell(command.command_id, service)
-            async with asyncio.timeout(seconds):
-                while True:
-                    verdict = await self._commands.verdict(command.command_id)
-                    if verdict is not None and verdict.status != "accepted":
-                        return verdict
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(0.5):  # the bell may have been missed
-                            await arrived.wait()
-        except TimeoutError:
+            try:
+                await self._commands.accept(command, service, seen)
+            except DISCONNECTED as error:
+                raise Unavailable(f"database: {error!r}") from error
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._tell(command.command_id, service)
+                    return await self._verdict(command.command_id, arrived)
             return Verdict(command.command_id, command.account_id, "accepted", None, None, 0)
-        except DISCONNECTED as error:
-            raise Unavailable(str(error)) from error
         finally:
-            del self._asked[command.command_id]
+            self._asked.pop(command.command_id, None)
+
+    async def _verdict(self, command_id: UUID, arrived: asyncio.Event) -> Verdict:
+        """Wait for ever until it has one."""
+        while True:
+            arrived.clear()
+            with suppress(*DISCONNECTED):  # it is kept: a restart of Postgres is waited for
+                verdict = await self._commands.verdict(command_id)
+                if verdict is not None and verdict.status != "accepted":
+                    return verdict
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await arrived.wait()
 
     async def _tell(self, command_id: UUID, service: str) -> None:
         try:
@@ -178,7 +241,7 @@ class Bus:
                 stream=COMMANDS_STREAM,
                 timeout=PUBLISH_SECONDS,
             )
-        except (NatsError, OSError, AssertionError, TimeoutError) as error:
+        except LOST as error:
             _log.warning("command.untold", command_id=str(command_id), error=type(error).__name__)
 
     async def retell(self) -> None:
@@ -187,9 +250,9 @@ class Bus:
             try:
                 for command_id, service in await self._commands.untold():
                     await self._tell(command_id, service)
-            except DISCONNECTED as error:
-                _log.warning("retell.waits", error=type(error).__name__)
-            await asyncio.sleep(5)
+            except Exception as error:  # noqa: BLE001  # a loop that ended would lose commands
+                _log.warning("retell.waits" if passing(error) else "retell.failed", error=repr(error)[:300])
+            await asyncio.sleep(RETELL_SECONDS)
 
     async def tell(self, job: Job, subject: str, key: str | None = None) -> None:
         """The job is stored by JetStream; `key` drops a repeat within two minutes. Raises Unavailable."""
@@ -198,7 +261,7 @@ class Bus:
             await self.broker.publish(
                 job.model_dump_json(), subject, headers=headers, stream=COMMANDS_STREAM, timeout=PUBLISH_SECONDS
             )
-        except (NatsError, OSError, AssertionError, TimeoutError) as error:
+        except LOST as error:
             raise Unavailable(f"nats: {type(error).__name__}") from error
 
     def serve(
@@ -226,24 +289,29 @@ class Bus:
         """Consume from the service's durable. What raises is delivered again later, never dropped, never at once."""
 
         async def consume(text: str, message: NatsMessage) -> None:
-            delivered = message.raw_message.metadata.num_delivered
+            delivered, subject = message.raw_message.metadata.num_delivered, message.raw_message.subject
             try:
-                with traced((message.headers or {}).get("traceparent")):
+                with traced(message.headers.get("traceparent")):
                     await handle(text)
             except NotYet as later:
+                if delivered >= MAX_DELIVER:  # patience has no end: the last copy makes room for a fresh one
+                    await self.broker.publish(text, subject, stream=COMMANDS_STREAM, timeout=PUBLISH_SECONDS)
+                    return
                 raise NackMessage(delay=later.seconds) from later
             except Exception as error:
                 if delivered >= MAX_DELIVER:
-                    _log.exception("message.dead", subject=message.raw_message.subject, delivered=delivered)
+                    _log.exception("message.dead", subject=subject, delivered=delivered)
                     raise RejectMessage from error  # the row that told it tells it again
-                _log.warning("message.failed", subject=message.raw_message.subject, error=repr(error)[:300])
+                _log.warning("message.failed", subject=subject, error=repr(error)[:300])
                 raise NackMessage(delay=min(30.0, 2.0**delivered)) from error
 
+        self._consumers.add(service)
         self.broker.subscriber(
             SERVICES[service],
             durable=service,
             stream=JStream(COMMANDS_STREAM, declare=False),
-            pull_sub=PullSub(batch_size=workers, timeout=1.0),
+            config=_consumer(service, SERVICES[service]),
+            pull_sub=PullSub(batch_size=1, timeout=1.0),  # what one replica held back another could do
             max_workers=workers,
             ack_policy=AckPolicy.NACK_ON_ERROR,
         )(consume)

@@ -182,6 +182,8 @@ class BatchDispatched(Event):
     """Seeds the gaps between sends, so that a plan can be told again."""
     at: AwareDatetime
     """Business time from which the plan starts."""
+    pending: int = 0
+    """How many were pending in it."""
 
 
 class BatchPlanned(Event):

@@ -26,6 +26,10 @@ class Clock:
         """Real seconds until that business time; 0.0 if it has passed."""
         return max(0.0, (business - self.now()).total_seconds() / self.speed)
 
+    def to_business(self, real: datetime) -> datetime:
+        """What the business clock shows at that real time."""
+        return self.virtual + (real - self.started) * self.speed
+
     def to_real(self, business: datetime) -> datetime:
         """The real time at which the business clock shows `business`."""
         return self.started + timedelta(seconds=(business - self.virtual).total_seconds() / self.speed)

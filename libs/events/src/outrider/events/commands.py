@@ -23,16 +23,19 @@ INSERT = """
 insert into log.commands
     (command_id, account_id, kind, service, target, request, seen, meta, expires_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+on conflict (command_id) do nothing
+"""
+LOOK = """
+select c.status, c.seen, exists (
+    select from log.commands older
+    where older.target = c.target and older.accepted < c.accepted and older.status = 'accepted'
+) as waits
+from log.commands c
+where c.command_id = $1
 """
 LOCK = """
-select kind, request, seen, status, meta
+select kind, request, status, meta
 from log.commands where command_id = $1 for update
-"""
-OLDER = """
-select true from log.commands c
-join log.commands older on older.target = c.target and older.accepted < c.accepted and older.status = 'accepted'
-where c.command_id = $1
-limit 1
 """
 DECIDE = """
 update log.commands set status = $2, http_status = $3, body_without_people = $4, position = $5,
@@ -78,7 +81,7 @@ class Commands:
         self._decided = asyncio.Condition()
 
     async def accept(self, command: Command, service: str, seen: int) -> None:
-        """The command is kept: it will be carried out or refused, whatever happens to the bus."""
+        """The command is kept: it will be carried out or refused, whatever happens to the bus. Twice is once."""
         await self._pool.execute(
             INSERT,
             command.command_id,
@@ -123,15 +126,15 @@ class Commands:
         The row is locked from before the decision until after it, so two deliveries never decide side by side. Raises
         NotYet while an older command of the same target is undecided, or the reader has not seen what the caller saw.
         """
-        await self._after_older(command_id)
+        seen = await self._after_older(command_id)
+        if seen is not None and not await reach(seen):
+            raise NotYet(1)
         async with self._pool.acquire() as db, db.transaction():
-            row = await db.fetchrow(LOCK, command_id)
+            row = None if seen is None else await db.fetchrow(LOCK, command_id)
             if row is None or row["status"] != "accepted":
                 _log.info("command.repeated", command_id=str(command_id), repeated=True)
                 return False
             with traced(row["meta"].get("traceparent")):
-                if not await reach(row["seen"]):
-                    raise NotYet(1)
                 status, answer = await _decide(row, handlers)
                 await db.execute(DECIDE, command_id, status, answer.status, answer.body, answer.position)
                 COMMANDS.labels(row["kind"], str(answer.status)).inc()
@@ -140,14 +143,18 @@ class Commands:
             self._decided.notify_all()
         return True
 
-    async def _after_older(self, command_id: UUID) -> None:
-        """Return once no older command of the same target is undecided; raise NotYet after a second.
+    async def _after_older(self, command_id: UUID) -> int | None:
+        """Return what its caller saw once no older command of the same target is undecided; None if it has a verdict.
 
-        Holds no connection while it waits: those who wait must not starve the one that they wait for.
+        Raises NotYet after a second. Holds no connection while it waits: those who wait must not starve the one that
+        they wait for.
         """
         for _ in range(OLDER_POLLS):
-            if not await self._pool.fetchval(OLDER, command_id):
-                return
+            row = await self._pool.fetchrow(LOOK, command_id)
+            if row is None or row["status"] != "accepted":
+                return None
+            if not row["waits"]:
+                return int(row["seen"])
             with suppress(TimeoutError):
                 async with asyncio.timeout(OLDER_POLL_SECONDS), self._decided:
                     await self._decided.wait()

@@ -29,10 +29,27 @@ DISCONNECTED: tuple[type[Exception], ...] = (
     Unavailable,
 )
 """What a restart of Postgres looks like from here: come again later."""
+DOUBTFUL: tuple[type[Exception], ...] = (asyncpg.InterfaceError, OSError)
+"""Those of them that a mistake of the caller looks like too: an argument too many, a file that is not there."""
+PASSING: tuple[type[Exception], ...] = (
+    *DISCONNECTED,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,  # deadlocks: a reader and a drain lock the same rows in different orders
+    asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,  # a standby that is not promoted yet
+    asyncpg.InvalidCachedStatementError,  # a migration ran meanwhile
+    asyncpg.InternalClientError,
+)
 UniqueViolation: type[Exception] = asyncpg.UniqueViolationError
 Forbidden: type[Exception] = asyncpg.InsufficientPrivilegeError
 MIGRATION_LOCK = 6091845622
 ROLES = ("outrider_api", "outrider_dispatcher", "outrider_sender", "outrider_reply_watcher")
+
+
+def passing(error: BaseException) -> bool:
+    """Whether the same thing may go well when it is tried again later: nobody made a mistake, nothing was recorded."""
+    return isinstance(error, PASSING) and not isinstance(error, ValueError)  # ValueError: an argument of a wrong type
 
 
 class Db(Protocol):
@@ -97,19 +114,22 @@ class Pool(Protocol):
 
 async def connect(url: str, *schemas: str, name: str = "outrider", size: int = 10) -> Pool:
     """A pool whose connections look for tables in `schemas`, in that order. Raises Unavailable."""
+    pool = await asyncpg.create_pool(
+        url,
+        min_size=0,  # a floor would be kept up by a loop of its own, against a database that is down or gone
+        max_size=size,
+        init=_speak_json,
+        timeout=10,
+        command_timeout=60,
+        server_settings={"search_path": ",".join([*schemas, "pg_temp"]), "application_name": name, "jit": "off"},
+    )
     try:
-        pool = await asyncpg.create_pool(
-            url,
-            min_size=0,  # a floor would be kept up by a loop of its own, against a database that is down or gone
-            max_size=size,
-            init=_speak_json,
-            timeout=10,
-            command_timeout=60,
-            server_settings={"search_path": ",".join([*schemas, "pg_temp"]), "application_name": name, "jit": "off"},
-        )
         await pool.fetchval("select 1")
-    except DISCONNECTED as error:
-        raise Unavailable(str(error)) from error
+    except BaseException as error:
+        pool.terminate()
+        if isinstance(error, DISCONNECTED):
+            raise Unavailable(str(error)) from error
+        raise
     return cast("Pool", pool)
 
 

@@ -38,7 +38,7 @@ class EnrollmentCreated(Event):
 
 
 class EnrollmentSkipped(Event):
-    """It was not enrolled, or not planned, for this reason; `already_enrolled` changes nothing of the one that stands."""
+    """It was not enrolled, or not planned, for this reason; `already_enrolled` leaves the one that stands as it is."""
 
     enrollment_id: UUID
     campaign_id: UUID

@@ -52,7 +52,7 @@ class Gate:
     """False: a stream without events is an open gate."""
 
 
-def gates(  # noqa: PLR0913  # one argument for each thing that can stop a message
+def gates(  # noqa: PLR0913, PLR0917  # one argument for each thing that can stop a message
     campaign: UUID,
     enrollment: UUID,
     contact: UUID,
@@ -76,7 +76,7 @@ def gates(  # noqa: PLR0913  # one argument for each thing that can stop a messa
     return found
 
 
-def effect(event: Event) -> str | None:  # noqa: C901, PLR0911  # one line a rule
+def effect(event: Event) -> str | None:  # noqa: C901, PLR0911, PLR0912  # one line a rule
     """What the event does to the gate of its stream: a reason closes it, OPEN opens it, None leaves it."""
     match event:
         case CampaignPaused():

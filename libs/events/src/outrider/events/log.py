@@ -11,11 +11,11 @@ from weakref import WeakValueDictionary
 
 from outrider.events.aggregate import Aggregate
 from outrider.events.clock import Clock
-from outrider.events.database import Pool, Row
+from outrider.events.database import Pool, Row, passing
 from outrider.events.errors import Conflict
 from outrider.events.ids import shard
 from outrider.events.message import Event, Recorded
-from outrider.events.telemetry import trace_context
+from outrider.events.telemetry import APPENDS, trace_context
 
 S = TypeVar("S")
 ALL_SHARDS = (0, 64)
@@ -27,7 +27,8 @@ COLUMNS = (
     "position, account_id, stream, version, cause, ordinal, business_at, recorded_at, meta, type, type_version, data"
 )
 READ_STREAM = (
-    f"select {COLUMNS} from log.events where shard = any($1) and stream = $2 and version > $3 order by version"  # noqa: S608  # constants
+    f"select {COLUMNS} from log.events where shard = any($1) and stream = $2 and version > $3 "  # noqa: S608  # constants
+    "and ($4::uuid is null or account_id = $4) order by version"
 )
 READ_AFTER = """
 select position, account_id, stream, version, cause, ordinal, business_at, recorded_at, meta, type, type_version,
@@ -120,6 +121,9 @@ class Log:
         where the group says, or if only some of its causes stand already. When it raises anything else, or is
         cancelled, it is not known whether the group was recorded: ask again with the same causes.
         """
+        written = [part.stream for part in parts if isinstance(part, Write)]
+        if not parts or len(set(written)) < len(written):
+            raise ValueError(f"a group writes each of its streams once: {', '.join(written)}")
         loop = asyncio.get_running_loop()
         group = _Group(account, parts, loop.create_future(), trace_context())
         self._waiting.append(group)
@@ -129,20 +133,32 @@ class Log:
 
     async def _flush(self) -> None:
         while self._waiting:
-            call = self._gather()
-            try:
-                rows = await self._pool.fetch(APPEND, *_arguments(call, self._clock))
-            except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must hear of it
+            if call := self._gather():
+                await self._record(call)
+
+    async def _record(self, call: Sequence[_Group]) -> None:
+        """Give every group of one call its verdict. A call that cannot be made at all is made group by group."""
+        try:
+            rows = await self._pool.fetch(APPEND, *_arguments(call, self._clock))
+        except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must hear of it
+            if len(call) > 1 and not passing(error):  # nothing was recorded: let only the guilty hear of it
                 for group in call:
-                    if not group.verdict.done():
-                        group.verdict.set_exception(error)
-                continue
-            for row in rows:
-                _tell(call[row["grp"] - 1], row)
-            self.rung()
+                    await self._record([group])
+                return
+            for group in call:
+                if not group.verdict.done():
+                    group.verdict.set_exception(error)
+            return
+        for row in rows:
+            number: int = row["grp"]
+            _tell(call[number - 1], row)
+        self.rung()
 
     def _gather(self) -> list[_Group]:
-        """Take what may go together, in order: no stream that one group writes occurs in another, or before it."""
+        """Take what may go together, in order: no stream that one group writes occurs in another, or before it.
+
+        Whoever was cancelled while he waited is left out.
+        """
         call: list[_Group] = []
         left: deque[_Group] = deque()
         written: set[str] = set()
@@ -150,6 +166,8 @@ class Log:
         size = 0
         while self._waiting and size < EVENTS_A_CALL:
             group = self._waiting.popleft()
+            if group.verdict.done():
+                continue
             fits = not call or size + group.size <= EVENTS_A_CALL
             if fits and group.writes.isdisjoint(seen) and group.streams.isdisjoint(written):
                 call.append(group)
@@ -164,7 +182,7 @@ class Log:
     async def read_stream(self, account: UUID | None, stream: str, after: int = 0) -> list[Recorded[Event]]:
         """The events of one stream in order; account None looks through every shard (a signed id names no account)."""
         shards = list(range(64)) if account is None else [shard(account)]
-        return [recorded(row) for row in await self._pool.fetch(READ_STREAM, shards, stream, after)]
+        return [recorded(row) for row in await self._pool.fetch(READ_STREAM, shards, stream, after, account)]
 
     async def read_after(
         self, position: int, types: Collection[str], limit: int = 500, shards: tuple[int, int] = ALL_SHARDS
@@ -198,12 +216,13 @@ class Log:
     ) -> Transacted[S]:
         """Read the stream, decide, append; on Conflict read and decide again, 10 times with jitter, then raise it.
 
-        A repeated `cause` decides nothing: what it recorded is answered, with `repeated`. Raises Refused from `decide`.
+        A repeated `cause` decides nothing: what it recorded is answered, with `repeated`. Raises Refused from `decide`,
+        and Conflict at once where only one of `expect` does not hold: reading this stream again would not help.
         """
         stream = aggregate.stream(id_)
         turn = self._turns.setdefault(stream, asyncio.Lock())
         async with turn:
-            for attempt in range(TRIES):
+            for attempt in range(1, TRIES + 1):
                 history = await self.read_stream(account, stream)
                 state, version = aggregate.fold(item.event for item in history), len(history)
                 if done := [item for item in history if item.cause == cause]:
@@ -212,16 +231,16 @@ class Log:
                     return Transacted(state, (), 0, False, version)  # noqa: FBT003  # nothing recorded, nothing repeated
                 try:
                     verdict = await self.append(account, Write(stream, version, events, cause), *expect)
-                except Conflict:
-                    if attempt == TRIES - 1:
+                except Conflict as conflict:
+                    if attempt == TRIES or stream not in conflict.streams:
                         raise
-                    await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311  # jitter
-                    continue
-                repeated = isinstance(verdict, Repeated)
-                return Transacted(
-                    aggregate.fold(events, state), events, verdict.position, repeated, version + len(events)
-                )
-        raise AssertionError("unreachable")
+                else:
+                    if isinstance(verdict, Appended):
+                        after = aggregate.fold(events, state)
+                        return Transacted(after, events, verdict.position, False, version + len(events))  # noqa: FBT003  # not repeated
+                # Another replica was quicker; if with this very cause, then what it recorded is the answer.
+                await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311  # jitter
+        raise Conflict([stream])
 
 
 def recorded(row: Row) -> Recorded[Event]:
@@ -268,6 +287,7 @@ def _arguments(call: Sequence[_Group], clock: Clock) -> tuple[object, ...]:
 
 def _tell(group: _Group, row: Row) -> None:
     """Give one group its verdict."""
+    APPENDS.labels(row["verdict"]).inc()
     if group.verdict.done():  # its caller was cancelled
         return
     match row["verdict"]:

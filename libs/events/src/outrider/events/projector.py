@@ -2,18 +2,22 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
-from outrider.events.database import DISCONNECTED, Db, Pool
+from outrider.events.database import DISCONNECTED, DOUBTFUL, Db, Pool, passing
 from outrider.events.log import ALL_SHARDS, Log
 from outrider.events.message import Event, Recorded
 from outrider.events.telemetry import READER_LAG, logger
 
 E = TypeVar("E", bound=Event)
 Apply = Callable[[Db, Sequence[Recorded[E]]], Awaitable[None]]
+A = TypeVar("A", bound=Callable[[Db, Any], Awaitable[None]])
 POLL_SECONDS = 1.0
 """The doorbell is only a hint: without it a reader looks this often."""
+PATIENCE = 5
+"""So often in a row a handler may fail as if the database were lost while it is not: then it is a bug."""
 _log = logger(__name__)
 
 
@@ -29,10 +33,16 @@ class Projection:
         self.name = name
         self.handlers: dict[str, Apply[Any]] = {}
 
-    def on(self, *kinds: type[E]) -> Callable[[Apply[E]], Apply[E]]:
+    @overload
+    def on(self, kind: type[E], /) -> Callable[[Apply[E]], Apply[E]]: ...
+
+    @overload
+    def on(self, *kinds: type[Event]) -> Callable[[A], A]: ...
+
+    def on(self, *kinds: type[Event]) -> Callable[[A], A]:
         """Register the handler of runs of these event types; a run holds one type."""
 
-        def register(apply: Apply[E]) -> Apply[E]:
+        def register(apply: A) -> A:
             for kind in kinds:
                 if kind.name in self.handlers:
                     raise TypeError(f"{self.name} has two handlers for {kind.name}")
@@ -57,7 +67,6 @@ class Reader:
         self._shards = shards
         self._bell = asyncio.Event()
         self._moved = asyncio.Condition()
-        self._checked = False
         self.then: list[Callable[[], None]] = []
         """Called whenever it moved: to-dos that it filled are looked at."""
 
@@ -104,10 +113,9 @@ class Reader:
         if row is None:
             return None
         position: int = row["position"]
-        if not self._checked and position and row["cause"] is not None:
-            if await self._log.cause_at(position) != row["cause"]:
-                raise WrongLog(f"{self.projection.name} stands at {position}, where this log has another event or none")
-            self._checked = True
+        # Looked at every time: a server that failed over may have lost its last events while nobody was connected.
+        if row["cause"] is not None and await self._log.cause_at(position) != row["cause"]:
+            raise WrongLog(f"{self.projection.name} stands at {position}, where this log has another event or none")
         return position
 
     async def _reached(self, position: int) -> None:
@@ -121,33 +129,43 @@ class Reader:
 
     async def follow(self) -> None:
         """Catch up, then wait for the doorbell or a second, for ever. A lost database is waited for; a bug stops it."""
+        doubts = 0
         while True:
             self._bell.clear()
             try:
-                if await self.catch_up():
+                moved = await self.catch_up()
+                doubts = 0
+                if moved:
                     continue
                 await self._look()
-            except DISCONNECTED as error:
-                _log.warning("reader.waits", reader=self.projection.name, error=type(error).__name__)
+                READER_LAG.labels(self.projection.name).set(max(0, await self._log.last_position() - self.position))
             except Exception as error:
-                self.failed = error
-                _log.exception("reader.stopped", reader=self.projection.name, position=self.position)
-                raise
-            try:
+                doubts = doubts + 1 if isinstance(error, DOUBTFUL) and await self._answered() else 0
+                if not passing(error) or doubts == PATIENCE:
+                    self.failed = error
+                    _log.exception("reader.stopped", reader=self.projection.name, position=self.position)
+                    raise
+                _log.warning("reader.waits", reader=self.projection.name, error=repr(error)[:300])
+            with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
                     await self._bell.wait()
-            except TimeoutError:
-                pass
+
+    async def _answered(self) -> bool:
+        try:
+            await self._tables.fetchval("select 1")
+            await self._log.last_position()
+        except DISCONNECTED:
+            return False
+        return True
 
     async def _look(self) -> None:
-        """Learn how far another replica has brought the tables, and how far the log is."""
+        """Learn how far another replica has brought the tables."""
         position = await self._tables.fetchval(
             "select position from checkpoints where reader = $1 and lower(shards) = $2",
             self.projection.name,
             self._shards[0],
         )
         await self._reached(position or 0)
-        READER_LAG.labels(self.projection.name).set(max(0, await self._log.last_position() - self.position))
 
     async def reach(self, position: int, seconds: float = 2.0) -> bool:
         """Whether the tables stand at `position` or later, after at most that many real seconds."""
@@ -164,17 +182,14 @@ class Reader:
 
     async def _step(self, position: int) -> None:
         """Wait until this process moved, or look at what another replica did."""
-        async with self._moved:
-            try:
-                async with asyncio.timeout(0.05):
-                    await self._moved.wait_for(lambda: self.position >= position)
-            except TimeoutError:
-                pass
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.05), self._moved:
+                await self._moved.wait_for(lambda: self.position >= position)
         if self.position < position:
             try:
                 await self._look()
             except DISCONNECTED:
-                _log.debug("reader.look_failed", reader=self.projection.name)
+                await asyncio.sleep(0.05)
 
 
 async def caught_up(reader: Reader) -> int:

@@ -1,113 +1,32 @@
-"""A service: settings, pools, bus, readers, to-dos and health, started together and stopped in order."""
+"""A service: pools, bus, readers, to-dos and health, started together and stopped in order."""
 
 import asyncio
-import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
-from typing import Any, Self
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Self
 
 import uvloop
 
 from outrider.events.bus import Bus
 from outrider.events.clock import Clock, read_clock
 from outrider.events.commands import Commands
-from outrider.events.database import DISCONNECTED, Pool, connect
+from outrider.events.database import DISCONNECTED, Pool, connect, passing
 from outrider.events.errors import Unavailable
 from outrider.events.health import HealthServer
 from outrider.events.log import Log
 from outrider.events.projector import Projection, Reader
+from outrider.events.settings import BadSettings, Settings
 from outrider.events.telemetry import configure, logger
 from outrider.events.todo import Drain
 
+__all__ = ["BadSettings", "Service", "Settings", "main"]
 STOP_SECONDS = 12.0
+"""At most so long what is in flight may take to end when the process is asked to stop."""
+Loop = Callable[[], Awaitable[None]]
+SKEW_SECONDS = 2.0
+"""By so much the machine's clock may differ from that of Postgres: leases hold times of both."""
 _log = logger(__name__)
-
-
-class BadSettings(ValueError):
-    """The environment does not configure this service; the message names every variable that is wrong."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What every service is configured with, from OUTRIDER_* variables alone."""
-
-    database_url: str = field(repr=False)
-    """This service's own login role."""
-    log_url: str = field(repr=False)
-    """The database of the log; the same one unless OUTRIDER_LOG_URL says otherwise."""
-    nats_url: str = field(repr=False)
-    health_listen: str
-    """host:port of /health and /metrics; never reachable from outside."""
-    hash_key: str = field(repr=False)
-    """base64url of 32 bytes: the master of every keyed hash (addresses, Message-IDs, tracking links)."""
-    hash_keys_old: tuple[str, ...] = field(repr=False, default=())
-    """Former masters, by comma: what they signed still verifies."""
-    seal_public_key: str = field(repr=False, default="")
-    seal_private_key: str = field(repr=False, default="")
-    """Only the sender and the reply-watcher have it."""
-    operator_token: str = field(repr=False, default="")
-    listen: str = "127.0.0.1:8080"
-    public_url: str = "http://127.0.0.1:8080"
-    """Base of the links that go into mails."""
-    allow_insecure_hosts: bool = False
-    """Loopback and private mail hosts and unencrypted SMTP or IMAP are accepted: one machine and tests only."""
-    dns: str = ""
-    """host:port of the resolver; empty: the system's."""
-    rate_limit_per_minute: int = 600
-    imap_poll_seconds: float = 90.0
-    settle_seconds: float = 900.0
-    """Real seconds after which a started delivery without an outcome is unknown."""
-    trust_ca: str = ""
-    """A file of further certification authorities for SMTP and IMAP."""
-    log_level: str = "INFO"
-
-    @classmethod
-    def from_env(cls, environment: Mapping[str, str] | None = None) -> Self:
-        """Read and validate. Raises BadSettings that names everything wrong at once, an unknown OUTRIDER_* included."""
-        given = {
-            name.removeprefix("OUTRIDER_").lower(): value
-            for name, value in (os.environ if environment is None else environment).items()
-            if name.startswith("OUTRIDER_") and not name.startswith("OUTRIDER_ROLE_")
-        }
-        wrong = [f"OUTRIDER_{name.upper()} is unknown" for name in sorted(given.keys() - _KNOWN - _OTHERS)]
-        wrong += [f"OUTRIDER_{name.upper()} is missing" for name in sorted(_REQUIRED - given.keys())]
-        values: dict[str, Any] = {"log_url": given.get("database_url", "")}
-        for name in sorted(given.keys() & _KNOWN):
-            try:
-                values[name] = _READ.get(name, str)(given[name])
-            except ValueError:
-                wrong.append(f"OUTRIDER_{name.upper()} has a value that cannot be read")
-        if wrong:
-            raise BadSettings("; ".join(wrong))
-        return cls(**values)
-
-
-def _flag(text: str) -> bool:
-    return {"1": True, "true": True, "0": False, "false": False, "": False}[text.lower()]
-
-
-def _read_flag(text: str) -> bool:
-    try:
-        return _flag(text)
-    except KeyError as error:
-        raise ValueError(text) from error
-
-
-_READ: Mapping[str, Callable[[str], Any]] = {
-    "allow_insecure_hosts": _read_flag,
-    "rate_limit_per_minute": int,
-    "imap_poll_seconds": float,
-    "settle_seconds": float,
-    "hash_keys_old": lambda text: tuple(part for part in text.split(",") if part),
-}
-_KNOWN = frozenset(Settings.__dataclass_fields__)
-_REQUIRED = frozenset({"database_url", "nats_url", "health_listen", "hash_key"})
-_OTHERS = frozenset({"home", "clock", "url", "api_key", "smtp_port", "imap_port", "sandbox_url", "sandbox_home"}) | {
-    "sandbox_control_port", "pg_bin", "nats_server", "account_id",
-}  # fmt: skip
-"""Variables of the runner and its sandbox, which services share an environment with."""
 
 
 class Service:
@@ -119,8 +38,8 @@ class Service:
         self.settings = settings
         self.readers: list[Reader] = []
         self.drains: list[Drain] = []
-        self.loops: list[Callable[[], Awaitable[None]]] = []
-        self.stopping: list[Callable[[], Awaitable[None]]] = []
+        self.loops: list[Loop] = []
+        self.stopping: list[Loop] = []
         """Called first when the process is asked to stop, in order: claim nothing new."""
         self.log_pool: Pool
         self.tables: Pool
@@ -130,7 +49,8 @@ class Service:
         self.commands: Commands
         self.bus: Bus
         self.stop = asyncio.Event()
-        self._stack = AsyncExitStack()
+        self._broken: list[str] = []
+        """Loops that ended; each is a bug."""
 
     async def open(self) -> Self:
         """Connected to Postgres; nothing runs yet. Raises Unavailable, LookupError where `migrate` has not run."""
@@ -160,28 +80,56 @@ class Service:
         return drain
 
     async def run(self) -> None:
-        """Run until `stop` is set or a reader fails; everything is stopped in order when it returns."""
+        """Run until `stop` is set; everything is stopped in order when it returns.
+
+        A reader or loop that fails is shown by health, and what does not depend on it goes on. Raises Unavailable where
+        the bus has no streams.
+        """
         health = HealthServer(self.settings.health_listen, self.trouble)
         await health.start()
-        await self.bus.start()
-        loops = [*(reader.follow for reader in self.readers), *(drain.follow for drain in self.drains), *self.loops]
-        tasks = [asyncio.create_task(_ended_loudly(loop), name=str(loop)) for loop in loops]
+        loops: list[Loop] = [
+            *(reader.follow for reader in self.readers),
+            *(drain.follow for drain in self.drains),
+            *self.loops,
+            self.bus.watch,
+        ]
+        tasks: list[asyncio.Task[None]] = []
         try:
-            await self.stop.wait()
+            if await self._started():
+                tasks += [asyncio.create_task(self._kept_up(loop), name=_name(loop)) for loop in loops]
+                await self.stop.wait()
         finally:
             _log.info("service.stopping")
-            for end in self.stopping:
-                await end()
-            await self.bus.stop()
+            for end in [*self.stopping, self.bus.stop]:
+                await _ended(end)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await health.stop()
-            for pool in (self.tables, self.work, self.log_pool):
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(3):
-                        await pool.close()
+            await self.close()
             _log.info("service.stopped")
+
+    async def _started(self) -> bool:
+        """Whether the bus carries: False where the process was asked to stop while it waited for nats-server."""
+        starting = asyncio.create_task(self.bus.start(), name="bus.start")
+        stopping = asyncio.create_task(self.stop.wait(), name="stop")
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if starting.done():
+            starting.result()
+            return True
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        return False
+
+    async def close(self) -> None:
+        """Disconnected from Postgres."""
+        for pool in (self.tables, self.work, self.log_pool):
+            try:
+                async with asyncio.timeout(3):
+                    await pool.close()
+            except TimeoutError:
+                pool.terminate()
 
     async def trouble(self) -> Sequence[str]:
         """What keeps it from being ready, one sentence each."""
@@ -190,28 +138,53 @@ class Service:
             for reader in self.readers
             if reader.failed is not None
         ]
+        found += [
+            f"to-dos {drain.kind} are stuck: {type(drain.failed).__name__}"
+            for drain in self.drains
+            if drain.failed is not None
+        ]
+        return [*found, *self._broken, *await self._database_trouble(), *await self.bus.trouble()]
+
+    async def _database_trouble(self) -> Sequence[str]:
         try:
             async with asyncio.timeout(2):
-                await self.log_pool.fetchval("select 1")
-        except (TimeoutError, *DISCONNECTED):
-            found.append("the database does not answer")
-        if not await self.bus.healthy():
-            found.append("nats-server does not answer")
-        return found
+                theirs: datetime = await self.log_pool.fetchval("select clock_timestamp()")
+        except DISCONNECTED:
+            return ["the database does not answer"]
+        skew = abs((theirs - self.clock.real()).total_seconds())
+        return [f"this machine's clock is {skew:.1f} s off the database's"] if skew > SKEW_SECONDS else []
+
+    async def _kept_up(self, loop: Loop) -> None:
+        """The loop has ended, which is a bug: health shows it, the others go on. A lost server is waited for."""
+        while True:
+            try:
+                return await loop()
+            except Exception as error:  # noqa: BLE001  # whatever it is, health shows it
+                if not passing(error):
+                    _log.exception("loop.failed", loop=_name(loop))
+                    self._broken.append(f"{_name(loop)} ended: {type(error).__name__}")
+                    return None
+                _log.warning("loop.waits", loop=_name(loop), error=repr(error)[:300])
+            await asyncio.sleep(1)
 
 
-async def _ended_loudly(loop: Callable[[], Awaitable[None]]) -> None:
-    """A loop that fails is a bug: it is logged, and health shows a reader's; the other loops go on."""
+def _name(loop: Loop) -> str:
+    return getattr(loop, "__qualname__", repr(loop))
+
+
+async def _ended(end: Loop) -> None:
+    """One step of stopping is done, or given up: the steps after it matter more."""
     try:
-        await loop()
-    except Exception:
-        _log.exception("loop.failed", loop=getattr(loop, "__qualname__", str(loop)))
+        async with asyncio.timeout(STOP_SECONDS):
+            await end()
+    except Exception:  # noqa: BLE001  # the process ends anyway
+        _log.exception("service.stops_anyway", step=_name(end))
 
 
 def main(name: str, build: Callable[[Service], Awaitable[None]]) -> None:
     """Run a service as a process: configured by the environment, stopped by SIGTERM or SIGINT.
 
-    Exits with 2 and one line on standard error where it cannot be configured or a server it needs does not answer.
+    Exits with 1 and one line on standard error where it cannot be configured or a server it needs does not answer.
     """
     try:
         settings = Settings.from_env()

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import cast
@@ -58,7 +58,7 @@ def trace_context() -> dict[str, str]:
 
 
 @contextmanager
-def traced(traceparent: str | None) -> Iterator[None]:
+def traced(traceparent: str | None) -> Generator[None]:
     """Continue the given trace inside the block, or begin one. W3C Trace Context, version 00."""
     parent = traceparent.split("-") if traceparent else []
     well_formed = len(parent) == 4 and len(parent[1]) == 32 and len(parent[2]) == 16  # noqa: PLR2004  # the format's lengths

@@ -2,19 +2,22 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from outrider.events.clock import Clock
-from outrider.events.database import DISCONNECTED, Db, Pool, Row
+from outrider.events.database import Db, Pool, Row, passing
 from outrider.events.errors import NotYet
 from outrider.events.message import Json
 from outrider.events.telemetry import TODOS, logger
 
 TRIES = 20
 POLL_SECONDS = 1.0
+AGAIN_SECONDS = 2.0
+"""After so many real seconds a row comes again whose work met a lost database."""
 _log = logger(__name__)
 FIELDS = "kind, key, account_id, owner, scope, lane, ordinal, due_at, data, attempts"
 ADD = """
@@ -37,33 +40,41 @@ from due where t.kind = due.kind and t.key = due.key
 returning {", ".join("t." + name for name in FIELDS.split(", "))}
 """  # noqa: S608  # constants
 CLAIM_BY_LANE = f"""
-with free as (
-    select * from unnest($4::uuid[], $7::int[]) as f (lane, places)
-),
-due as (
+with due as materialized (  -- the shape leaves the planner no choice: with young statistics a join took seconds
     select t.kind, t.key
-    from free f
+    from unnest($4::uuid[], $7::int[]) as f (lane, places)
     cross join lateral (
-        select x.kind, x.key from todos x
-        where x.lane = f.lane and x.kind = $1 and x.done_at is null and x.dead_at is null and not x.held
-            and x.due_at <= $2 and (x.not_before is null or x.not_before <= $3)
-            and not exists (
-                select from todos e
-                where e.owner = x.owner and e.kind = x.kind and e.ordinal < x.ordinal and e.done_at is null
-            )
-        order by (x.ordinal > 1) desc, x.due_at
+        select x.kind, x.key
+        from (
+            select kind, key, owner, ordinal from todos
+            where lane = f.lane and kind = $1 and done_at is null and dead_at is null and not held
+                and due_at <= $2 and (not_before is null or not_before <= $3)
+            order by (ordinal > 1) desc, due_at
+        ) x
+        where x.owner is null or x.ordinal = (
+            select min(e.ordinal) from todos e where e.owner = x.owner and e.kind = x.kind and e.done_at is null
+        )
         limit f.places
     ) t
 ),
-locked as (
-    select t.kind, t.key from todos t
-    join due d on d.kind = t.kind and d.key = t.key
-    for update of t skip locked
+locked as materialized (
+    select t.kind, t.key
+    from due
+    cross join lateral (
+        select x.kind, x.key from todos x
+        where x.kind = due.kind and x.key = due.key and x.done_at is null and x.dead_at is null and not x.held
+            and (x.not_before is null or x.not_before <= $3)
+        for update skip locked  -- looks again at a row that somebody changed meanwhile
+    ) t
 )
 update todos t set leased_by = $5, not_before = $6
-from locked l where t.kind = l.kind and t.key = l.key and (t.not_before is null or t.not_before <= $3)
+from locked l where t.kind = l.kind and t.key = l.key
 returning {", ".join("t." + name for name in FIELDS.split(", "))}
 """  # noqa: S608  # constants
+NEXT = """
+select min(due_at) from todos
+where kind = $1 and done_at is null and dead_at is null and not held and due_at > $2
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +136,7 @@ async def cancel(db: Db, kind: str, owners: Sequence[UUID]) -> None:
 
 
 async def hold(db: Db, kind: str, scopes: Sequence[UUID], *, held: bool) -> None:
-    """Everything open of this kind in these scopes waits until it is released; releasing makes it due when it is due."""
+    """Everything open of this kind in these scopes waits until it is released; then it is due when it is due."""
     await db.execute(
         "update todos set held = $3, not_before = case when $3 then not_before end "
         "where scope = any($2) and kind = $1 and done_at is null and held <> $3",
@@ -172,6 +183,8 @@ class Drain:
         without that event it comes due again after so many real seconds.
         """
         self.kind = kind
+        self.failed: BaseException | None = None
+        """Why nothing can be claimed at the moment, if it is not a lost database; health shows it."""
         self._do = do
         self._work = work
         self._clock = clock
@@ -187,23 +200,36 @@ class Drain:
         self._bell.set()
 
     async def once(self, *keys: str) -> int:
-        """Claim what is due (or only these keys) and carry it out; how many rows were claimed."""
+        """Claim what is due (or only these keys) and carry it out; how many rows were claimed.
+
+        Rows that cannot be carried out together are carried out one by one, so that only the guilty is sent back.
+        """
         todos = await self._claim_keys(keys) if keys else await self._claim()
-        if not todos:
-            return 0
+        if todos:
+            await self._carry_out(todos)
+        return len(todos)
+
+    async def _carry_out(self, todos: Sequence[Todo]) -> None:
         try:
             await self._do(todos)
         except NotYet as later:
             await self._postpone(todos, later.seconds, None)
-        except DISCONNECTED as lost:
-            await self._postpone(todos, 2, None)
-            _log.warning("todo.waits", kind=self.kind, error=type(lost).__name__)
-        except Exception as error:
-            _log.exception("todo.failed", kind=self.kind, keys=[todo.key for todo in todos[:5]])
-            await self._postpone(todos, min(3600.0, 5.0 * 2 ** todos[0].attempts), f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001  # whatever the work raises, its row says so
+            if passing(error):
+                _log.warning("todo.waits", kind=self.kind, error=repr(error)[:300])
+                await self._postpone(todos, AGAIN_SECONDS, None)
+            elif len(todos) > 1:
+                for todo in todos:
+                    await self._carry_out([todo])
+            else:
+                await self._fail(todos[0], error)
         else:
             await self._finish(todos)
-        return len(todos)
+
+    async def _fail(self, todo: Todo, error: Exception) -> None:
+        dead = todo.attempts + 1 >= TRIES
+        _log.exception("todo.dead" if dead else "todo.failed", kind=self.kind, key=todo.key, attempts=todo.attempts + 1)
+        await self._postpone([todo], min(3600.0, 5.0 * 2**todo.attempts), f"{type(error).__name__}: {error}")
 
     async def _claim(self) -> list[Todo]:
         real = self._clock.real()
@@ -224,7 +250,7 @@ class Drain:
         real = self._clock.real()
         rows = await self._work.fetch(
             f"update todos set leased_by = $3, not_before = $4 where kind = $1 and key = any($2) and done_at is null "  # noqa: S608  # constants
-            f"and dead_at is null and (not_before is null or not_before <= $5) returning {FIELDS}",
+            f"and dead_at is null and not held and (not_before is null or not_before <= $5) returning {FIELDS}",
             self.kind,
             list(keys),
             self._me,
@@ -247,7 +273,7 @@ class Drain:
         else:
             await self._work.execute(
                 "update todos set not_before = $4 where kind = $1 and key = any($2) and leased_by = $3 "
-                "and not_before is not null",
+                "and done_at is null and not_before is not null",
                 self.kind,
                 keys,
                 self._me,
@@ -258,9 +284,10 @@ class Drain:
         """Give them back for later; after 20 failures a row is dead until someone retries it."""
         TODOS.labels(self.kind, "failed" if error else "later").inc(len(todos))
         await self._work.execute(
-            "update todos set leased_by = null, not_before = $4, attempts = attempts + $6, error = coalesce($5, error), "
+            "update todos set leased_by = null, attempts = attempts + $6, error = coalesce($5, error), "
+            "not_before = case when not_before is not null then $4::timestamptz end, "
             "dead_at = case when attempts + $6 >= $7 then clock_timestamp() end "
-            "where kind = $1 and key = any($2) and leased_by = $3",
+            "where kind = $1 and key = any($2) and leased_by = $3 and done_at is null",
             self.kind,
             [todo.key for todo in todos],
             self._me,
@@ -271,19 +298,30 @@ class Drain:
         )
 
     async def follow(self) -> None:
-        """Drain for ever; a lost database is waited for."""
+        """Drain for ever, whatever fails; a second later it is tried again. What falls due is drained just then."""
         while True:
             self._bell.clear()
+            seconds = POLL_SECONDS
             try:
-                if await self.once():
+                claimed = await self.once()
+                self.failed = None
+                if claimed:
                     continue
-            except DISCONNECTED as error:
-                _log.warning("todo.waits", kind=self.kind, error=type(error).__name__)
-            try:
-                async with asyncio.timeout(POLL_SECONDS):
+                seconds = await self._seconds_until_due()
+            except Exception as error:  # noqa: BLE001  # a drain that ended would leave everything undone
+                if passing(error):
+                    _log.warning("todo.waits", kind=self.kind, error=repr(error)[:300])
+                else:
+                    self.failed = error
+                    _log.exception("todo.stuck", kind=self.kind)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
                     await self._bell.wait()
-            except TimeoutError:
-                pass
+
+    async def _seconds_until_due(self) -> float:
+        """Real seconds until the next row falls due, at most a second: a fast business clock waits for nobody."""
+        due = await self._work.fetchval(NEXT, self.kind, self._clock.now())
+        return POLL_SECONDS if due is None else min(POLL_SECONDS, self._clock.real_seconds_until(due))
 
 
 def each(do: Callable[[Todo], Awaitable[None]]) -> Do:

@@ -29,5 +29,5 @@ grant update (status, http_status, body_without_people, position, decided_at) on
 
 grant select, insert, update, delete on vault to outrider_api, outrider_dispatcher;
 grant select on vault to outrider_sender, outrider_reply_watcher;
-grant insert, update on vault to outrider_reply_watcher;  -- subject and snippet of a reply
+grant insert, update on vault to outrider_reply_watcher, outrider_sender;  -- a reply's snippet, a server's words
 grant select, insert, update, delete on leases to outrider_dispatcher, outrider_sender, outrider_reply_watcher, outrider_api;

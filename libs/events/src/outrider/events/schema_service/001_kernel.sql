@@ -29,6 +29,6 @@ create table todos (
     primary key (kind, key)
 );
 create index todos_due on todos (kind, due_at) where done_at is null and dead_at is null and not held;
-create index todos_owner on todos (owner) where done_at is null;
+create index todos_owner on todos (owner, kind, ordinal) where done_at is null;
 create index todos_scope on todos (scope, kind) where done_at is null;
-create index todos_lane on todos (lane, kind) where done_at is null;
+create index todos_lane on todos (lane, kind, due_at) where done_at is null and dead_at is null and not held;
