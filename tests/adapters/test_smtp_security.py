@@ -154,7 +154,7 @@ async def test_cram_md5_keeps_the_password_at_home() -> None:
         await peer.hear()
 
     async with rude(challenges) as peer:
-        server = replace(reached(peer), username="ann", password="secret")  # noqa: S106  # of a test server
+        server = replace(reached(peer), username="ann", password="secret")
         assert await verify(server, 10) is None
     digest = hmac.digest(b"secret", challenge, "md5").hex()
     assert heard == ["AUTH CRAM-MD5", base64.b64encode(f"ann {digest}".encode()).decode()]
@@ -171,7 +171,7 @@ async def test_the_next_mechanism_is_tried_only_if_the_first_is_not_known() -> N
         await peer.greet("AUTH XOAUTH2")
 
     async with rude(knows_login_only, knows_none) as peer:
-        server = replace(reached(peer), username="ann", password="secret")  # noqa: S106  # of a test server
+        server = replace(reached(peer), username="ann", password="secret")
         connections = Connections(server, 1, HASTY)
         outcome = await connections.send(ANN, BOB, MESSAGE, time.monotonic() + 60)
         assert outcome == CredentialFailed("auth_failed", 535, "5.7.8 No")

@@ -129,7 +129,7 @@ async def test_what_was_put_in_is_found_and_stays_unseen() -> None:
         assert b"Message-ID" in client.uid("FETCH", "102", "(UID BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])")[1][0][1]
 
     async with imap_server(USERS) as mailboxes:
-        assert await mailboxes.append(ANN, MAIL) == 101  # noqa: PLR2004
+        assert await mailboxes.append(ANN, MAIL) == 101
         await mailboxes.append(ANN, MAIL)
         await with_imaplib(mailboxes, talk)
         assert await mailboxes.flags(ANN) == {101: frozenset(), 102: frozenset()}
@@ -158,7 +158,7 @@ async def test_a_folder_keeps_or_changes_its_uid_validity() -> None:
     async with imap_server(USERS) as mailboxes:
         await mailboxes.append(ANN, MAIL, folder="Junk")
         await mailboxes.set_uid_validity(ANN, 7, folder="Junk")
-        assert await mailboxes.uid_validity(ANN, "Junk") == 7  # noqa: PLR2004
+        assert await mailboxes.uid_validity(ANN, "Junk") == 7
 
 
 async def test_imap_over_tls_is_real() -> None:

@@ -255,6 +255,6 @@ def test_a_killed_sandbox_keeps_its_record_and_does_what_was_left(tmp_path: Path
     world.start()
     assert [letter["message_id"] for letter in world.get("/record")["accepted"]] == [replied, pending]
     assert replied.encode() in world.inbox()[101].as_bytes()
-    eventually(lambda: len(world.record("ida+reply1+open@example.com")["answered"]) == 2)  # noqa: PLR2004
+    eventually(lambda: len(world.record("ida+reply1+open@example.com")["answered"]) == 2)
     assert before.read_text() == validity
     assert world.stop() == 0

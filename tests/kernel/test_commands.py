@@ -1,86 +1,37 @@
-"""Commands over the real bus: one verdict, whatever is redelivered, killed or down."""
+"""Commands over the real bus: one verdict, in the order in which they were accepted."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
 from uuid import UUID, uuid4
 
-from outrider.events.account import ChangePlan, PlanChanged
-from outrider.events.bus import COMMANDS_STREAM, Bus
-from outrider.events.commands import Answer, Commands
-from outrider.events.errors import Refused
-from tests.support.kernel import ACCOUNT, Kernel, changed, counter, kernel
+import pytest
 
-
-class OddLimit(Refused, status=422, code="odd_limit"):
-    """The limit is odd."""
-
-
-@dataclass
-class Decider:
-    """A dispatcher of one kind of command, and the gateway that asks it."""
-
-    kernel: Kernel
-    gateway: Bus
-    bus: Bus
-    commands: Commands
-    carried_out: list[UUID] = field(default_factory=list[UUID])
-
-    async def change_plan(self, command: ChangePlan) -> Answer:
-        """Even limits are accepted."""
-        if (command.monthly_limit or 0) % 2:
-            raise OddLimit(limit=command.monthly_limit)
-        self.carried_out.append(command.command_id)
-        done = await self.kernel.log.transact(
-            command.account_id,
-            counter,
-            command.account_id,
-            lambda _: [changed(command.monthly_limit or 0)],
-            cause=command.command_id,
-        )
-        return Answer({"limit": command.monthly_limit}, position=done.position)
-
-
-async def everything_seen(_: int) -> bool:
-    return True
-
-
-@asynccontextmanager
-async def decider(urls: Mapping[str, str], nats_url: str, *, start: bool = True) -> AsyncGenerator[Decider]:
-    async with kernel(urls, "api") as api, kernel(urls) as k:
-        asking = Commands(api.pool, api.clock)
-        deciding = Commands(k.pool, k.clock)
-        found = Decider(k, Bus(nats_url, asking, "gateway"), Bus(nats_url, deciding, "decider"), deciding)
-        found.bus.serve("dispatcher", {ChangePlan: found.change_plan}, everything_seen)
-        await found.gateway.start()
-        if start:
-            await found.bus.start()
-        try:
-            yield found
-        finally:
-            await found.gateway.stop()
-            await found.bus.stop()
-
-
-def change(limit: int) -> ChangePlan:
-    return ChangePlan(command_id=uuid4(), account_id=ACCOUNT, monthly_limit=limit)
+from outrider.events.account import PlanChanged
+from outrider.events.bus import Bus
+from outrider.events.commands import Commands, Verdict
+from outrider.events.database import Forbidden
+from outrider.events.errors import Unavailable
+from outrider.events.message import Event
+from tests.kernel.deciding import change, decider, gateway, redeliver
+from tests.kernel.until import until
+from tests.support.kernel import ACCOUNT, counter, kernel
+from tests.support.servers import Server
 
 
 async def test_a_command_is_answered_with_its_verdict(urls: Mapping[str, str], bus_url: str) -> None:
-    async with decider(urls, bus_url) as d:
+    async with gateway(urls, bus_url) as bus, decider(urls, bus_url) as d:
         command = change(4)
-        verdict = await d.gateway.ask(command, "dispatcher", 0, 30)
-        assert (verdict.status, verdict.http_status, verdict.body) == ("succeeded", 200, {"limit": 4})
+        verdict = await bus.ask(command, "dispatcher", 0, 30)
+        assert (verdict.status, verdict.http_status) == ("succeeded", 200)
+        assert verdict.body == {"limit": 4, "recorded": 1}
         history = await d.kernel.log.read_stream(ACCOUNT, counter.stream(ACCOUNT))
-        assert [item.position for item in history] == [verdict.position]
-        assert [item.cause for item in history] == [command.command_id]
+        assert [(item.position, item.cause) for item in history] == [(verdict.position, command.command_id)]
 
 
 async def test_a_refusal_is_a_verdict_too(urls: Mapping[str, str], bus_url: str) -> None:
-    async with decider(urls, bus_url) as d:
-        verdict = await d.gateway.ask(change(3), "dispatcher", 0, 30)
-        assert (verdict.status, verdict.http_status) == ("rejected", 422)
+    async with gateway(urls, bus_url) as bus, decider(urls, bus_url):
+        verdict = await bus.ask(change(3), "dispatcher", 0, 30)
+        assert (verdict.status, verdict.http_status, verdict.position) == ("rejected", 422, 0)
         assert verdict.body == {
             "type": "/errors/odd_limit",
             "status": 422,
@@ -90,51 +41,124 @@ async def test_a_refusal_is_a_verdict_too(urls: Mapping[str, str], bus_url: str)
         }
 
 
-async def test_a_command_redelivered_after_its_verdict_is_not_carried_out_again(
-    urls: Mapping[str, str], bus_url: str
-) -> None:
-    async with decider(urls, bus_url) as d:
-        for limit in (2, 3):
-            command = change(limit)
-            first = await d.gateway.ask(command, "dispatcher", 0, 30)
-            before = len(d.carried_out)
-            for _ in range(3):
-                await d.bus.broker.publish(
-                    str(command.command_id), "cmd.dispatcher", stream=COMMANDS_STREAM, timeout=5
-                )
-            after = await d.gateway.ask(change(8), "dispatcher", 0, 30)  # comes behind the repeats
-            assert after.status == "succeeded"
-            assert await d.commands.verdict(command.command_id) == first
-            assert len(d.carried_out) == before + 1
+async def test_a_command_asked_twice_is_one_command(urls: Mapping[str, str], bus_url: str) -> None:
+    async with gateway(urls, bus_url) as bus, decider(urls, bus_url) as d:
+        command = change(4)
+        verdicts = await asyncio.gather(*(bus.ask(command, "dispatcher", 0, 30) for _ in range(3)))
+        assert len({verdict.position for verdict in verdicts}) == 1
+        assert await bus.ask(command, "dispatcher", 0, 30) == verdicts[0]
+        assert len(await d.events()) == 1
 
 
-async def test_many_commands_of_one_target_are_carried_out_in_the_order_accepted(
+def limits(events: list[Event]) -> list[int | None]:
+    return [event.monthly_limit for event in events if isinstance(event, PlanChanged)]
+
+
+async def test_two_deciders_keep_the_order_in_which_the_commands_of_a_target_were_accepted(
     urls: Mapping[str, str], bus_url: str
 ) -> None:
-    async with decider(urls, bus_url, start=False) as d:
-        commands = [change(2 * number) for number in range(30)]
+    async with (
+        gateway(urls, bus_url) as bus,
+        decider(urls, bus_url, start=False) as one,
+        decider(urls, bus_url, start=False) as two,
+    ):
+        commands = [change(2 * number) for number in range(24)]
+        asked: list[asyncio.Task[Verdict]] = []
         for command in commands:
-            await Commands(d.kernel.pool, d.kernel.clock).verdict(command.command_id)
-        asked = []
-        for command in commands:
-            asked.append(asyncio.create_task(d.gateway.ask(command, "dispatcher", 0, 60)))
-            while await d.commands.verdict(command.command_id) is None:
-                await asyncio.wait(asked, timeout=0.01)
-        await d.bus.start()
+            asked.append(asyncio.create_task(bus.ask(command, "dispatcher", 0, 60)))
+            await until("it is accepted", accepted(one.commands, command.command_id))
+        for command in reversed(commands):
+            await redeliver(bus, command)  # the wrong way round
+        await asyncio.gather(one.bus.start(), two.bus.start())
         verdicts = await asyncio.gather(*asked)
         assert {verdict.status for verdict in verdicts} == {"succeeded"}
-        history = await d.kernel.log.read_stream(ACCOUNT, counter.stream(ACCOUNT))
-        limits = [item.event.monthly_limit for item in history if isinstance(item.event, PlanChanged)]
-        assert limits == [2 * number for number in range(30)]
+        assert limits(await one.events()) == [2 * number for number in range(24)]
+        assert len(one.begun) + len(two.begun) == 24
+        assert one.begun
+        assert two.begun
+
+
+def accepted(commands: Commands, command_id: UUID) -> Callable[[], Awaitable[bool]]:
+    async def stands() -> bool:
+        return await commands.verdict(command_id) is not None
+
+    return stands
+
+
+def decided(commands: Commands, command_id: UUID) -> Callable[[], Awaitable[bool]]:
+    async def stands() -> bool:
+        verdict = await commands.verdict(command_id)
+        return verdict is not None and verdict.status != "accepted"
+
+    return stands
+
+
+async def test_commands_of_different_targets_do_not_wait_for_each_other(urls: Mapping[str, str], bus_url: str) -> None:
+    async with gateway(urls, bus_url) as bus, decider(urls, bus_url) as d:
+        slow, go_on = change(2, uuid4()), asyncio.Event()
+
+        async def wait() -> None:
+            if d.begun[-1] == slow.command_id:
+                await go_on.wait()
+
+        d.before = wait
+        waiting = asyncio.create_task(bus.ask(slow, "dispatcher", 0, 60))
+        await until("it is being decided", lambda: d.begun == [slow.command_id])
+        assert (await bus.ask(change(4, uuid4()), "dispatcher", 0, 30)).status == "succeeded"
+        go_on.set()
+        assert (await waiting).status == "succeeded"
+
+
+async def test_nothing_is_decided_before_the_decider_has_seen_what_the_caller_saw(
+    urls: Mapping[str, str], bus_url: str
+) -> None:
+    asked: list[int] = []
+
+    async def reach(position: int) -> bool:
+        asked.append(position)
+        return len(asked) > 1
+
+    async with gateway(urls, bus_url) as bus, decider(urls, bus_url, reach=reach) as d:
+        assert (await bus.ask(change(4), "dispatcher", 17, 30)).status == "succeeded"
+        assert asked == [17, 17]
+        assert len(d.begun) == 1
 
 
 async def test_without_a_decider_the_command_is_kept_and_decided_later(urls: Mapping[str, str], bus_url: str) -> None:
-    async with decider(urls, bus_url, start=False) as d:
+    async with gateway(urls, bus_url) as bus, decider(urls, bus_url, start=False) as d:
         command = change(6)
-        verdict = await d.gateway.ask(command, "dispatcher", 0, 0.2)
-        assert verdict.status == "accepted"
+        assert (await bus.ask(command, "dispatcher", 0, 0.1)).status == "accepted"
         await d.bus.start()
-        async with asyncio.timeout(60):
-            while (now := await d.commands.verdict(command.command_id)) is None or now.status == "accepted":
-                await d.gateway.healthy()
-        assert now.status == "succeeded"
+        await until("it is decided", decided(d.commands, command.command_id))
+        assert (await bus.ask(command, "dispatcher", 0, 30)).status == "succeeded"
+
+
+async def test_without_nats_the_command_is_kept_and_answered_as_accepted(
+    urls: Mapping[str, str], bus_url: str, nats_server: Server
+) -> None:
+    async with gateway(urls, bus_url) as bus:
+        nats_server.kill()
+        command = change(6)
+        async with asyncio.timeout(3):
+            assert (await bus.ask(command, "dispatcher", 0, 0.5)).status == "accepted"
+        async with decider(urls, bus_url, start=False) as d:
+            verdict = await d.commands.verdict(command.command_id)
+            assert verdict is not None
+            assert verdict.status == "accepted"
+        nats_server.revive()
+
+
+async def test_without_a_database_nothing_is_accepted(urls: Mapping[str, str], bus_url: str) -> None:
+    async with kernel(urls, "api") as api:
+        bus = Bus(bus_url, Commands(api.pool, api.clock), "gateway")
+        api.pool.terminate()
+        with pytest.raises(Unavailable):
+            await bus.ask(change(2), "dispatcher", 0)
+
+
+async def test_a_verdict_is_not_for_the_sender_to_give(urls: Mapping[str, str], bus_url: str) -> None:
+    async with gateway(urls, bus_url) as bus, kernel(urls, "sender") as sender:
+        command = change(2)
+        await bus.ask(command, "dispatcher", 0, 0)
+        with pytest.raises(Forbidden):
+            await Commands(sender.pool, sender.clock).verdict(command.command_id)

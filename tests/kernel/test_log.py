@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 

@@ -70,7 +70,7 @@ async def test_a_killed_nats_server_has_kept_what_it_acknowledged(number: signal
 
 async def test_a_stranger_on_the_same_machine_is_not_let_in(servers: Servers, nats_url: str) -> None:
     with pytest.raises(asyncpg.InvalidPasswordError):
-        await asyncpg.connect(servers.database_url, password="guessed")  # noqa: S106  # it is none
+        await asyncpg.connect(servers.database_url, password="guessed")
     reader, writer = await asyncio.open_connection(*nats_url.rpartition("@")[2].split(":"))
     writer.write(b'CONNECT {"verbose": true}\r\n')
     assert b"Authorization Violation" in await reader.read()

@@ -1,0 +1,1 @@
+"""Outrider on one machine: the runner, the mail sandbox, the command line."""

@@ -39,7 +39,7 @@ LOOK_SECONDS = 0.5
 LOG_SECONDS = 5.0
 
 
-class Stopped(Exception):  # noqa: N818  # it names what happened
+class Stopped(Exception):
     """The demo cannot go on; says why."""
 
 

@@ -14,7 +14,7 @@ ACCEPTED = 202
 TIMEOUT_SECONDS = 60.0
 
 
-class Unexpected(Exception):  # noqa: N818  # named like a refusal
+class Unexpected(Exception):
     """The API answered something else than the demo needs."""
 
 

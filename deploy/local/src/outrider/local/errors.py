@@ -1,5 +1,5 @@
 """What the runner says when it cannot go on."""
 
 
-class Failed(Exception):  # noqa: N818  # reads as a sentence: start() raises Failed
+class Failed(Exception):
     """The message is one sentence for the person at the terminal: what is wrong, and where to look."""

@@ -177,7 +177,7 @@ class ImapServer:
         self._open[task] = writer
         try:
             await self._imap(reader, writer, SocketInfoLocal(writer))
-        except (OSError, EOFError, asyncio.CancelledError):
+        except (OSError, EOFError, RuntimeError, asyncio.CancelledError):  # pymap's streams raise RuntimeError when cut
             writer.transport.abort()  # the client is gone, or we stop: nobody is left to tell
         finally:
             del self._open[task]

@@ -79,6 +79,12 @@ class Machine:
         running.wanted = True
         self._await([running], seconds)
 
+    def begin(self, name: str) -> None:
+        """The part, killed, is started again; `mend` sees when it is ready, and starts it once more if it ends."""
+        running = self._running[name]
+        running.wanted, running.falls = True, 0
+        self._again(running)
+
     def drop(self, name: str) -> None:
         """The part has stopped in order and is forgotten."""
         running = self._running.pop(name)

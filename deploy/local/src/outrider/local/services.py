@@ -89,13 +89,14 @@ class Site:
             environment["OUTRIDER_CLOCK"] = self.clock
         return Part(SANDBOX, _command(SANDBOX_MODULE), answers(control, "/health"), environment)
 
-    def services(self, names: Iterable[str] = SERVICES) -> list[Part]:
-        """Prepare the services."""
+    def services(self, names: Iterable[str] = SERVICES, replicas: int = 1) -> list[Part]:
+        """Prepare the services, each so many times: the second `sender` is called `sender-2`."""
         self._pick_api_port()
-        return [self._service(name) for name in names]
+        return [self._service(name, number) for name in names for number in range(1, replicas + 1)]
 
-    def _service(self, name: str) -> Part:
-        health = self.ports.pick(f"{name} health")
+    def _service(self, name: str, number: int) -> Part:
+        label = name if number == 1 else f"{name}-{number}"
+        health = self.ports.pick(f"{label} health")
         environment = {
             **DEFAULTS,
             "OUTRIDER_PUBLIC_URL": self.url,
@@ -109,9 +110,10 @@ class Site:
         if name in {"sender", "reply-watcher"}:
             environment["OUTRIDER_SEAL_PRIVATE_KEY"] = self.keys.seal_private_key
         if name == "api":
-            environment["OUTRIDER_LISTEN"] = self._api_listen()
+            listen = self._api_listen() if number == 1 else f"127.0.0.1:{self.ports.pick(label)}"
+            environment["OUTRIDER_LISTEN"] = listen
             environment["OUTRIDER_OPERATOR_TOKEN"] = self.keys.operator_token
-        return Part(name, _command(module(name)), answers(health, "/health/ready"), environment)
+        return Part(label, _command(module(name)), answers(health, "/health/ready"), environment)
 
     def _api_listen(self) -> str:
         return self.settings.get("OUTRIDER_LISTEN") or f"127.0.0.1:{self.ports['api']}"

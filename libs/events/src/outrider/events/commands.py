@@ -35,7 +35,7 @@ where c.command_id = $1
 """
 LOCK = """
 select kind, request, status, meta
-from log.commands where command_id = $1 for update
+from log.commands where command_id = $1 for update skip locked
 """
 DECIDE = """
 update log.commands set status = $2, http_status = $3, body_without_people = $4, position = $5,
@@ -124,16 +124,19 @@ class Commands:
         """The command has a verdict, now or before. Whether it got it in this call.
 
         The row is locked from before the decision until after it, so two deliveries never decide side by side. Raises
-        NotYet while an older command of the same target is undecided, or the reader has not seen what the caller saw.
+        NotYet while another delivery is at it, an older command of the same target is undecided, or the reader has not
+        seen what the caller saw. None of those waits for it with a connection in its hands: the one at it needs more.
         """
         seen = await self._after_older(command_id)
-        if seen is not None and not await reach(seen):
+        if seen is None:
+            _log.info("command.repeated", command_id=str(command_id), repeated=True)
+            return False
+        if not await reach(seen):
             raise NotYet(1)
         async with self._pool.acquire() as db, db.transaction():
-            row = None if seen is None else await db.fetchrow(LOCK, command_id)
+            row = await db.fetchrow(LOCK, command_id)
             if row is None or row["status"] != "accepted":
-                _log.info("command.repeated", command_id=str(command_id), repeated=True)
-                return False
+                raise NotYet(1)
             with traced(row["meta"].get("traceparent")):
                 status, answer = await _decide(row, handlers)
                 await db.execute(DECIDE, command_id, status, answer.status, answer.body, answer.position)

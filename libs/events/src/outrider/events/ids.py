@@ -36,7 +36,7 @@ _QUOTED: Final = re.compile(r'"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*"')
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
-class BadAddress(ValueError):  # noqa: N818  # named like a refusal: it says what is wrong
+class BadAddress(ValueError):
     """The text is no address that a mail can be sent to; `reason` says why, without repeating the text."""
 
     def __init__(self, reason: str) -> None:

@@ -34,7 +34,7 @@ _ID: Final = re.compile(r"<[!-;=?-~]{1,900}>")
 _URL: Final = re.compile(r"https?://[!-;=?-~]+")
 
 
-class BadHeader(ValueError):  # noqa: N818  # named like a refusal: it says what is wrong
+class BadHeader(ValueError):
     """An address, id or URL that cannot stand in a header as it is; `header` names it, the value is not repeated."""
 
     def __init__(self, header: str) -> None:

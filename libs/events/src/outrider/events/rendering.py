@@ -33,7 +33,7 @@ class Problem:
     message: str
 
 
-class BadTemplate(ValueError):  # noqa: N818  # named like a refusal: it says what is wrong
+class BadTemplate(ValueError):
     """The source of a step cannot be compiled."""
 
     def __init__(self, problems: list[Problem]) -> None:
@@ -42,7 +42,7 @@ class BadTemplate(ValueError):  # noqa: N818  # named like a refusal: it says wh
         self.problems = problems
 
 
-class CannotRender(ValueError):  # noqa: N818  # named like a refusal: it says what is wrong
+class CannotRender(ValueError):
     """This contact's values do not go with the template, as a division by its missing number; nothing may be sent.
 
     `problem` says where and why, and holds no value of the contact.

@@ -48,7 +48,7 @@ _NUMBER_FILTERS: Final = (
 _FILTERS: Final = frozenset((*_TEXT_FILTERS, *_NUMBER_FILTERS))
 
 
-class BadSyntax(ValueError):  # noqa: N818  # named like a refusal: it says what is wrong
+class BadSyntax(ValueError):
     """The source is no template, or asks for what we do not allow; `index` is where in the source."""
 
     def __init__(self, message: str, index: int) -> None:

@@ -18,10 +18,7 @@ from outrider.events.credential import (
     CredentialChanged,
     CredentialDisabled,
     CredentialReenabled,
-    CredentialRefused,
     CredentialRemoved,
-    QuotaClaimed,
-    QuotaReleased,
 )
 from outrider.events.database import Db
 from outrider.events.enrollment import (
@@ -38,13 +35,6 @@ from outrider.events.message import Recorded
 from outrider.events.projector import Projection
 
 campaigns = Projection(NAME)
-COUNT_CLAIMS = """
-insert into credential_days (credential_id, day, counted)
-select credential_id, day, sum(counted)
-from unnest($1::uuid[], $2::date[], $3::int[]) as n (credential_id, day, counted)
-group by credential_id, day
-on conflict (credential_id, day) do update set counted = credential_days.counted + excluded.counted
-"""
 END = """
 update enrollments e set status = 'ended', version = greatest(e.version, n.version)
 from unnest($1::uuid[], $2::int[]) as n (enrollment_id, version)
@@ -187,41 +177,6 @@ async def credential_removed(db: Db, events: Sequence[Recorded[CredentialRemoved
     await db.execute(
         "update credentials set usable = false, removed = true where credential_id = any($1)",
         [item.event.credential_id for item in events],
-    )
-
-
-@campaigns.on(CredentialRefused)
-async def credential_refused(db: Db, events: Sequence[Recorded[CredentialRefused]]) -> None:
-    """One whose server takes no more today rests until the day is over."""
-    held = {(item.event.credential_id, item.event.day) for item in events if item.event.kind == "held_today"}
-    await db.execute(
-        "insert into credential_days (credential_id, day, held) "
-        "select credential_id, day, true from unnest($1::uuid[], $2::date[]) as n (credential_id, day) "
-        "on conflict (credential_id, day) do update set held = true",
-        [credential for credential, _ in held],
-        [day for _, day in held],
-    )
-
-
-@campaigns.on(QuotaClaimed)
-async def quota_claimed(db: Db, events: Sequence[Recorded[QuotaClaimed]]) -> None:
-    """So much of the day is used."""
-    await db.execute(
-        COUNT_CLAIMS,
-        [item.event.credential_id for item in events],
-        [item.event.day for item in events],
-        [item.event.counted for item in events],
-    )
-
-
-@campaigns.on(QuotaReleased)
-async def quota_released(db: Db, events: Sequence[Recorded[QuotaReleased]]) -> None:
-    """So much of the day is free again."""
-    await db.execute(
-        COUNT_CLAIMS,
-        [item.event.credential_id for item in events],
-        [item.event.day for item in events],
-        [-item.event.counted for item in events],
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from outrider.dispatcher.projections_people import NAME
+from outrider.events.credential import CredentialRefused, QuotaClaimed, QuotaReleased
 from outrider.events.database import Db
 from outrider.events.delivery import (
     DeliveryDeferred,
@@ -20,6 +21,13 @@ from outrider.events.message import Recorded
 from outrider.events.projector import Projection
 
 deliveries = Projection(NAME)
+COUNT_CLAIMS = """
+insert into credential_days (credential_id, day, counted)
+select credential_id, day, sum(counted)
+from unnest($1::uuid[], $2::date[], $3::int[]) as n (credential_id, day, counted)
+group by credential_id, day
+on conflict (credential_id, day) do update set counted = credential_days.counted + excluded.counted
+"""
 SETTLE = """
 with run as (
     select * from unnest($1::uuid[], $2::int[], $3::timestamptz[]) as n (enrollment_id, position, at)
@@ -71,6 +79,41 @@ from (
 ) n
 where c.credential_id = n.credential_id
 """
+
+
+@deliveries.on(CredentialRefused)
+async def credential_refused(db: Db, events: Sequence[Recorded[CredentialRefused]]) -> None:
+    """One whose server takes no more today rests until the day is over."""
+    held = {(item.event.credential_id, item.event.day) for item in events if item.event.kind == "held_today"}
+    await db.execute(
+        "insert into credential_days (credential_id, day, held) "
+        "select credential_id, day, true from unnest($1::uuid[], $2::date[]) as n (credential_id, day) "
+        "on conflict (credential_id, day) do update set held = true",
+        [credential for credential, _ in held],
+        [day for _, day in held],
+    )
+
+
+@deliveries.on(QuotaClaimed)
+async def quota_claimed(db: Db, events: Sequence[Recorded[QuotaClaimed]]) -> None:
+    """So much of the day is used."""
+    await db.execute(
+        COUNT_CLAIMS,
+        [item.event.credential_id for item in events],
+        [item.event.day for item in events],
+        [item.event.counted for item in events],
+    )
+
+
+@deliveries.on(QuotaReleased)
+async def quota_released(db: Db, events: Sequence[Recorded[QuotaReleased]]) -> None:
+    """So much of the day is free again."""
+    await db.execute(
+        COUNT_CLAIMS,
+        [item.event.credential_id for item in events],
+        [item.event.day for item in events],
+        [-item.event.counted for item in events],
+    )
 
 
 @deliveries.on(DeliveryStarted)

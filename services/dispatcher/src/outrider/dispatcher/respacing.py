@@ -9,8 +9,8 @@ from outrider.dispatcher import facts
 from outrider.dispatcher.campaign import Campaign
 from outrider.dispatcher.desk import Desk, chunks
 from outrider.dispatcher.dispatching import campaign_state, window_of
+from outrider.dispatcher.holds import release
 from outrider.dispatcher.planning import OpenEnrollment, OpenStep, Retimed, retime
-from outrider.dispatcher.todos_commands import release
 from outrider.dispatcher.windows import CONTACT
 from outrider.events import vault
 from outrider.events.campaign import RetimedStep, StepsRetimed

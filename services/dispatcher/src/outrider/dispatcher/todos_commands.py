@@ -1,8 +1,9 @@
-"""What this service's own decisions make of the to-dos: sends to tell, to hold, to move, to cancel."""
+"""What this service's own decisions make of the to-dos: sends to tell, hold, move and cancel."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from outrider.dispatcher.holds import hold, refresh, release
 from outrider.dispatcher.todos_sending import NAME
 from outrider.events import todo
 from outrider.events.campaign import (
@@ -14,7 +15,6 @@ from outrider.events.campaign import (
     CampaignResumed,
     StepsRetimed,
 )
-from outrider.events.contact import ContactDeleted, ContactUnsubscribed, ImportDeleted, ImportStarted
 from outrider.events.credential import CredentialDisabled, CredentialReenabled, CredentialRemoved
 from outrider.events.database import Db
 from outrider.events.enrollment import (
@@ -32,15 +32,6 @@ from outrider.events.projector import Projection
 from outrider.events.todo import Todo
 
 commanded = Projection(NAME)
-REFRESH = """
-update todos t set held = n.held, not_before = case when t.held and not t.claimed then null else t.not_before end
-from (
-    select x.key, exists (select from holds h where h.id = x.scope or h.id = x.lane) as held
-    from todos x
-    where x.kind = 'send_step' and x.done_at is null and (x.scope = any($1) or x.lane = any($1))
-) n
-where t.kind = 'send_step' and t.key = n.key and t.held <> n.held
-"""
 MOVE = """
 update todos t set due_at = n.due_at, data = t.data || jsonb_build_object('planned_at', n.planned_at),
     not_before = case when t.claimed then t.not_before end
@@ -56,90 +47,6 @@ where not exists (
 )
 on conflict (kind, key) do update set done_at = null, leased_by = null, not_before = null, attempts = 0, dead_at = null
 """  # one row a campaign, opened again: whoever is at it loses its lease, so that nothing is closed unseen
-
-
-async def refresh(db: Db, ids: Collection[UUID]) -> None:
-    """Every open send of these campaigns or credentials is held if, and only if, something holds it."""
-    await db.execute(REFRESH, list(ids))
-
-
-async def hold(db: Db, reasons: Mapping[UUID, str]) -> None:
-    """Nothing of these campaigns or credentials is told while the reason stands."""
-    await db.execute(
-        "insert into holds (id, reason) select * from unnest($1::uuid[], $2::text[]) on conflict do nothing",
-        list(reasons),
-        list(reasons.values()),
-    )
-    await refresh(db, reasons.keys())
-
-
-async def release(db: Db, reason: str, ids: Collection[UUID]) -> None:
-    """The reason no longer stands; others may."""
-    await db.execute("delete from holds where reason = $1 and id = any($2)", reason, list(ids))
-    await refresh(db, ids)
-
-
-@commanded.on(ImportStarted)
-async def import_started(db: Db, events: Sequence[Recorded[ImportStarted]]) -> None:
-    """Its first chunk is to be added; each chunk leads to the next."""
-    await todo.add(
-        db,
-        [
-            Todo(
-                "import_chunk",
-                f"{item.event.import_id}:0",
-                item.account_id,
-                item.business_at,
-                owner=item.event.import_id,
-                data={"chunk": 0, "cause": str(item.cause)},
-            )
-            for item in events
-            if item.event.chunks
-        ],
-    )
-
-
-@commanded.on(ImportDeleted)
-async def import_deleted(db: Db, events: Sequence[Recorded[ImportDeleted]]) -> None:
-    """Its contacts are to be deleted."""
-    await todo.add(
-        db,
-        [
-            Todo(
-                "delete_import",
-                str(item.event.import_id),
-                item.account_id,
-                item.business_at,
-                owner=item.event.import_id,
-                data={"cause": str(item.cause)},
-            )
-            for item in events
-        ],
-    )
-
-
-@commanded.on(ContactUnsubscribed, ContactDeleted)
-async def contact_stopped(db: Db, events: Sequence[Recorded[ContactUnsubscribed | ContactDeleted]]) -> None:
-    """Every enrollment of the contact ends."""
-    await todo.add(
-        db,
-        [
-            Todo(
-                "stop_contact",
-                f"{item.event.contact_id}:{item.event.name}",
-                item.account_id,
-                item.business_at,
-                owner=item.event.contact_id,
-                data={
-                    "type": item.event.name,
-                    "version": item.event.version,
-                    "event": item.event.as_json(),
-                    "cause": str(item.cause),
-                },
-            )
-            for item in events
-        ],
-    )
 
 
 @commanded.on(BatchDispatched)

@@ -2,8 +2,10 @@
 
 from outrider.events.service import Service, main
 from outrider.events.tokens import Keyring
+from outrider.reply_watcher.access import Access
 from outrider.reply_watcher.matching import Matching
 from outrider.reply_watcher.projections import watching
+from outrider.reply_watcher.recording import Recorder
 from outrider.reply_watcher.scanning import Scanner
 from outrider.reply_watcher.watching import Watchers
 
@@ -11,11 +13,14 @@ from outrider.reply_watcher.watching import Watchers
 async def build(service: Service) -> None:
     """One projection, and a task for every mailbox."""
     service.read(watching)
-    keys = Keyring.parse(service.settings.hash_key)
+    settings, keys = service.settings, Keyring.parse(service.settings.hash_key)
     matching = Matching(keys, service.tables, service.log)
-    scanner = Scanner(service.log, service.log_pool, service.work, service.clock, keys, matching)
-    watchers = Watchers(service.settings, service.log_pool, service.tables, scanner)
+    recorder = Recorder(service.log, service.log_pool, service.work, service.clock, matching)
+    scanner = Scanner(service.work, keys, recorder)
+    access = Access(settings, service.log_pool)
+    watchers = Watchers(service.log_pool, service.tables, access, scanner, settings.imap_poll_seconds)
     service.loops.append(watchers.run)
+    service.stopping.append(watchers.stop)
 
 
 if __name__ == "__main__":

@@ -175,10 +175,9 @@ class Wire:
     async def idle(self, seconds: float) -> None:
         """Idle until the bell rings or so many seconds have passed; raises Broken."""
         idling = asyncio.ensure_future(self._protocol.idle())
+        agreed = asyncio.ensure_future(self._protocol.wait_for_idle_response())
         try:
-            agreed = asyncio.ensure_future(self._protocol.wait_for_idle_response())
             await self._asked(asyncio.wait({idling, agreed}, return_when=asyncio.FIRST_COMPLETED))
-            agreed.cancel()
             if idling.done():
                 self.cut("the server refuses to idle")
                 raise Broken(self._protocol.fault)
@@ -186,6 +185,7 @@ class Wire:
             self._protocol.idle_done()
             await self._asked(idling)
         finally:
+            agreed.cancel()
             idling.cancel()
         while not self._protocol.idle_queue.empty():
             self._protocol.idle_queue.get_nowait()

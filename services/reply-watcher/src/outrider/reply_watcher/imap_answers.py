@@ -19,6 +19,7 @@ _DATE: Final = re.compile(rb'\bINTERNALDATE "([^"]+)"')
 _THREAD: Final = re.compile(rb"\bX-GM-THRID (\d+)")
 _SECTION: Final = re.compile(rb'\bBODY\[[^\]]*\](?:<\d+>)? (?P<content>\{|NIL|"(?P<quoted>(?:[^"\\]|\\.)*)")')
 _UID_VALIDITY: Final = re.compile(rb"\[UIDVALIDITY (\d+)\]")
+_UID_NEXT: Final = re.compile(rb"\[UIDNEXT (\d+)\]")
 _EXISTS: Final = re.compile(rb"(\d+) EXISTS")
 _JUNK_NAMES: Final = frozenset({"junk", "spam", "junk e-mail", "junk email", "bulk mail"})
 
@@ -80,6 +81,11 @@ def _listed(lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
 def uid_validity(lines: Sequence[Line]) -> int | None:
     """Answer the UIDVALIDITY that the answer to EXAMINE names."""
     return _first_number(_UID_VALIDITY, lines)
+
+
+def uid_next(lines: Sequence[Line]) -> int:
+    """Answer the UID that the next message will have at least, 0 where it was not said."""
+    return _first_number(_UID_NEXT, lines) or 0
 
 
 def exists(lines: Sequence[Line]) -> int:

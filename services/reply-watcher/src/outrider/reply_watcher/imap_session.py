@@ -11,7 +11,7 @@ from datetime import date
 from typing import Final, Self
 
 from outrider.reply_watcher import imap_answers
-from outrider.reply_watcher.imap import Wire
+from outrider.reply_watcher.imap import Answer, Wire
 from outrider.reply_watcher.imap_answers import Folder, Head, Line
 from outrider.reply_watcher.imap_values import AuthFailed, Broken, Mailbox, Unreachable
 
@@ -39,6 +39,8 @@ class Opened:
     uid_validity: int
     """UIDs mean the same messages as long as this stays the same."""
     messages: int
+    uid_next: int
+    """Every message has a lower UID; 0 where the server did not say it."""
 
 
 class Session:
@@ -104,7 +106,7 @@ class Session:
         if validity is None:
             self._wire.cut("closed")
             raise Broken("the server names no UIDVALIDITY")
-        return Opened(folder, validity, imap_answers.exists(answer.lines))
+        return Opened(folder, validity, imap_answers.exists(answer.lines), imap_answers.uid_next(answer.lines))
 
     async def uids_after(self, uid: int) -> list[int]:
         """Answer the UIDs above this one, ascending: servers answer n:* with the last message even if it is below."""
@@ -116,12 +118,12 @@ class Session:
         return await self._search("SINCE", f"{day.day}-{_MONTHS[day.month - 1]}-{day.year}")
 
     async def headers(self, uids: Sequence[int]) -> AsyncIterator[Head]:
-        """Give the headers of these messages, 25 a fetch; those gone meanwhile are missing."""
+        """Give the headers of these messages, 25 a fetch; those gone or unreadable to the server are missing."""
         async for head in self._fetched(uids, CHUNK, f"BODY.PEEK[HEADER]<0.{HEADER_BYTES}>"):
             yield head
 
     async def messages(self, uids: Sequence[int]) -> AsyncIterator[Head]:
-        """Give these messages with header, cut at 128 KiB, a few a fetch; those gone meanwhile are missing."""
+        """Give these messages with header, cut at 128 KiB, a few a fetch; those gone or unreadable are missing."""
         async for head in self._fetched(uids, BODY_CHUNK, f"BODY.PEEK[]<0.{BODY_BYTES}>"):
             yield head
 
@@ -150,13 +152,25 @@ class Session:
         items = f"(UID RFC822.SIZE INTERNALDATE {'X-GM-THRID ' if self._gmail else ''}{section})"
         for at in range(0, len(uids), size):
             chunk = uids[at : at + size]
-            lines = await self._good("FETCH", ",".join(map(str, chunk)), items, prefix="UID")
-            for head in imap_answers.heads(lines):
-                if head.uid in chunk:  # a server may tell of others unasked
-                    yield head
+            for head in await self._heads(chunk, items):
+                yield head
+
+    async def _heads(self, uids: Sequence[int], items: str) -> list[Head]:
+        """Fetch them together; one by one where the server refuses that, so that one broken message hides no other."""
+        chosen = ",".join(map(str, uids))
+        answer = await self._wire.ask("FETCH", chosen, items, prefix="UID")
+        if answer.result == "NO" and not _PASSING.search(answer.words):
+            if len(uids) > 1:
+                return [head for uid in uids for head in await self._heads([uid], items)]
+            await self._good("FETCH", chosen, "(UID)", prefix="UID")  # it answers well: the message is what is broken
+            return []
+        lines = self._judged("FETCH", answer)
+        return [head for head in imap_answers.heads(lines) if head.uid in uids]  # it may tell of others unasked
 
     async def _good(self, name: str, *arguments: str, prefix: str = "") -> list[Line]:
-        answer = await self._wire.ask(name, *arguments, prefix=prefix)
+        return self._judged(name, await self._wire.ask(name, *arguments, prefix=prefix))
+
+    def _judged(self, name: str, answer: Answer) -> list[Line]:
         if answer.result != "OK":
             self._wire.cut("closed")
             raise Broken(f"{name}: {answer.words}")

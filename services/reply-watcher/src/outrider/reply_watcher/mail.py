@@ -59,7 +59,7 @@ class Mail:
     @property
     def snippet(self) -> str:
         """The beginning of the sender's own words, on one line."""
-        return " ".join(self.words.split())[:SNIPPET_MAX]
+        return _line(self.words)[:SNIPPET_MAX]
 
     def header(self, name: str) -> str:
         """Answer the first header of this name, decoded, on one line; empty if there is none."""
@@ -97,7 +97,12 @@ def header(message: Message, name: str) -> str:
         decoded = "" if value is None else _decoded(value)
     except Exception:  # noqa: BLE001  # broken encoded words raise of several kinds
         return ""
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in decoded).split())
+    return _line(decoded)
+
+
+def _line(text: str) -> str:
+    """The text on one line, without what no database keeps: NUL, lone surrogates and other control signs."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 
 def _decoded(value: object) -> str:

@@ -14,42 +14,44 @@ watching = Projection("reply_watcher.watching.v1")
 
 @watching.on(CredentialAdded)
 async def credential_added(db: Db, events: Sequence[Recorded[CredentialAdded]]) -> None:
-    """Its mailbox is watched, if it has one."""
-    await _watch(db, events)
+    """Its mailbox is watched, if it has one; answers to what it mails can come from now on."""
+    await db.execute(
+        "insert into mailboxes (credential_id, mailbox_id, account_id, campaign_id, changed, since) "
+        "select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[], $6::timestamptz[]) "
+        "on conflict (credential_id) do nothing",
+        [item.event.credential_id for item in events],
+        [item.event.mailbox_id for item in events],
+        [item.account_id for item in events],
+        [item.event.campaign_id for item in events],
+        [item.position for item in events],
+        [item.recorded_at for item in events],
+    )
 
 
 @watching.on(CredentialChanged)
 async def credential_changed(db: Db, events: Sequence[Recorded[CredentialChanged]]) -> None:
     """Its mailbox is watched as it is now: another one, with another password, or none."""
-    await _watch(db, events)
-
-
-async def _watch(db: Db, events: Sequence[Recorded[CredentialAdded]] | Sequence[Recorded[CredentialChanged]]) -> None:
     newest = {item.event.credential_id: item for item in events}
-    gone = [credential for credential, item in newest.items() if item.event.mailbox_id is None]
-    here = [item for item in newest.values() if item.event.mailbox_id is not None]
-    await db.execute("delete from mailboxes where credential_id = any($1)", gone)
     await db.execute(
-        "insert into mailboxes (credential_id, mailbox_id, account_id, campaign_id, version, since) "
-        "select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::int[], $6::timestamptz[]) "
-        "on conflict (credential_id) do update set mailbox_id = excluded.mailbox_id, version = excluded.version",
-        [item.event.credential_id for item in here],
-        [item.event.mailbox_id for item in here],
-        [item.account_id for item in here],
-        [item.event.campaign_id for item in here],
-        [item.version for item in here],
-        [item.recorded_at for item in here],
+        "update mailboxes m set mailbox_id = n.mailbox_id, changed = n.changed "
+        "from unnest($1::uuid[], $2::uuid[], $3::bigint[]) as n (credential_id, mailbox_id, changed) "
+        "where m.credential_id = n.credential_id",
+        list(newest),
+        [item.event.mailbox_id for item in newest.values()],
+        [item.position for item in newest.values()],
     )
 
 
 @watching.on(CredentialReenabled)
 async def credential_reenabled(db: Db, events: Sequence[Recorded[CredentialReenabled]]) -> None:
     """Its mailbox is tried again at once."""
+    newest = {item.event.credential_id: item.position for item in events}
     await db.execute(
-        "update mailboxes m set version = n.version from unnest($1::uuid[], $2::int[]) as n (credential_id, version) "
+        "update mailboxes m set changed = n.changed "
+        "from unnest($1::uuid[], $2::bigint[]) as n (credential_id, changed) "
         "where m.credential_id = n.credential_id",
-        [item.event.credential_id for item in events],
-        [item.version for item in events],
+        list(newest),
+        list(newest.values()),
     )
 
 
@@ -63,7 +65,7 @@ async def credential_removed(db: Db, events: Sequence[Recorded[CredentialRemoved
 
 @watching.on(CampaignDeleted)
 async def campaign_deleted(db: Db, events: Sequence[Recorded[CampaignDeleted]]) -> None:
-    """Its mailboxes are watched no more on its account, and nothing that comes back matches it."""
+    """Its mailboxes are watched no more on its account; a late answer, perhaps an opt-out, is matched by the log."""
     campaigns = [item.event.campaign_id for item in events]
     await db.execute("delete from mailboxes where campaign_id = any($1)", campaigns)
     await db.execute("delete from deliveries where campaign_id = any($1)", campaigns)

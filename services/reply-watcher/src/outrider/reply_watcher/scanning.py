@@ -1,30 +1,34 @@
 """Scanning: one pass over a mailbox. What it finds is recorded before the cursor moves, so a cut pass loses nothing."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid5
+from uuid import UUID
 
-from outrider.events.clock import Clock
 from outrider.events.database import Pool
-from outrider.events.log import Log, Write
 from outrider.events.telemetry import logger
-from outrider.events.tokens import Keyring, read_message_id
-from outrider.events.vault import Entry, put
-from outrider.reply_watcher.classifying import classify, concerns
+from outrider.events.tokens import Keyring, find_own_ids, read_message_id
+from outrider.reply_watcher.classifying import concerns
 from outrider.reply_watcher.imap_answers import Head
 from outrider.reply_watcher.imap_session import Opened, Session
 from outrider.reply_watcher.imap_values import Mailbox
-from outrider.reply_watcher.inbound import cause_name, observe, stream
+from outrider.reply_watcher.inbound import cause_name
 from outrider.reply_watcher.mail import parse
-from outrider.reply_watcher.matching import Matching
+from outrider.reply_watcher.recording import Recorder
 
 CHUNK = 25
 _log = logger(__name__)
 MOVE = """
 insert into cursors (mailbox_id, folder, uid_validity, uid) values ($1, $2, $3, $4)
-on conflict (mailbox_id, folder) do update set uid_validity = excluded.uid_validity, uid = excluded.uid
+on conflict (mailbox_id, folder) do update
+set uid_validity = excluded.uid_validity,
+    uid = case
+        when cursors.uid_validity = excluded.uid_validity then greatest(cursors.uid, excluded.uid)
+        else excluded.uid
+    end
 """
+"""A replica that was overtaken while it read moves it back as little as one that is ahead skips anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,85 +37,90 @@ class Watched:
 
     mailbox_id: UUID
     account_id: UUID
-    credential_id: UUID
-    """The newest of them: its password is used."""
-    version: int
+    credentials: tuple[UUID, ...]
+    """The one that changed last first."""
+    changed: int
+    """Position of the last change to one of them."""
     since: datetime
+    """Real time: no answer can be older."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One pass over one mailbox."""
+
+    watched: Watched
+    mailbox: Mailbox
+    own: Collection[str]
+    """Folded addresses of those who mail through it."""
+    session: Session
 
 
 class Scanner:
     """Scans mailboxes for what answers us."""
 
-    def __init__(self, log: Log, vault: Pool, work: Pool, clock: Clock, keys: Keyring, matching: Matching) -> None:  # noqa: PLR0913, PLR0917  # its ports
-        """`vault` is on the log's database, `work` holds the cursors."""
-        self._log = log
-        self._vault = vault
+    def __init__(self, work: Pool, keys: Keyring, recorder: Recorder) -> None:
+        """`work` holds the cursors."""
         self._work = work
-        self._clock = clock
         self._keys = keys
-        self._matching = matching
+        self._recorder = recorder
 
-    async def scan(self, watched: Watched, mailbox: Mailbox, session: Session) -> int:
+    async def scan(self, scan: Scan) -> int:
         """Everything new in every folder worth scanning is recorded; how many records. Raises MailboxFailed."""
         recorded = 0
-        for folder in reversed(await session.folders()):  # the inbox last, so that it is the one left open for IDLE
-            opened = await session.examine(folder)
+        for folder in reversed(await scan.session.folders()):  # the inbox last, so that it is left open for IDLE
+            opened = await scan.session.examine(folder)
             if opened is not None:
-                recorded += await self._folder(watched, mailbox, session, opened)
+                recorded += await self._folder(scan, opened)
         return recorded
 
-    async def _folder(self, watched: Watched, mailbox: Mailbox, session: Session, opened: Opened) -> int:
-        name = opened.folder.name
-        row = await self._work.fetchrow(
-            "select uid_validity, uid from cursors where mailbox_id = $1 and folder = $2", watched.mailbox_id, name
-        )
-        last = 0
-        if row is not None and row["uid_validity"] == opened.uid_validity:
-            last = row["uid"]
-            found = await session.uids_after(last)
-        else:  # never read, or the server has numbered anew: nothing older than our first use of it can answer us
-            found = await session.uids_since((watched.since.astimezone(UTC) - timedelta(days=1)).date())
+    async def _folder(self, scan: Scan, opened: Opened) -> int:
+        cursor, found = await self._new(scan, opened)
         recorded = 0
         for at in range(0, len(found), CHUNK):
             chunk = found[at : at + CHUNK]
-            wanted = [head.uid async for head in session.headers(chunk) if self._worth_reading(head)]
-            async for head in session.messages(wanted):
-                recorded += await self._record(watched, mailbox, opened, head)
-            last = max(last, *chunk)
-            await self._work.execute(MOVE, watched.mailbox_id, name, opened.uid_validity, last)
-        if not found and row is None:
-            await self._work.execute(MOVE, watched.mailbox_id, name, opened.uid_validity, last)
+            recorded += await self._chunk(scan, opened, chunk)
+            cursor = chunk[-1]
+            await self._move(scan, opened, cursor)
+        if not cursor:  # read for the first time: what is older than our first use of it is never looked at
+            await self._move(scan, opened, max(0, opened.uid_next - 1))
         return recorded
 
-    def _worth_reading(self, head: Head) -> bool:
-        """Whether the body is fetched: it names a message of ours, or comes from a program."""
+    async def _new(self, scan: Scan, opened: Opened) -> tuple[int, Sequence[int]]:
+        """How far the folder was read (0: never, or the server has numbered anew since), and the UIDs to look at."""
+        row = await self._work.fetchrow(
+            "select uid_validity, uid from cursors where mailbox_id = $1 and folder = $2",
+            scan.watched.mailbox_id,
+            opened.folder.name,
+        )
+        if row is not None and row["uid_validity"] == opened.uid_validity:
+            return row["uid"], await scan.session.uids_after(row["uid"])
+        day = (scan.watched.since.astimezone(UTC) - timedelta(days=1)).date()  # the server's day may be another
+        return 0, await scan.session.uids_since(day)
+
+    async def _chunk(self, scan: Scan, opened: Opened, chunk: Sequence[int]) -> int:
+        """What answers us among these messages is recorded; how many did."""
+        heads = [head async for head in scan.session.headers(chunk)]
+        # In a thread: a message made to be slow may take a second, and a thousand other mailboxes wait.
+        wanted = await asyncio.to_thread(lambda: [head.uid for head in heads if self._worth_reading(head, scan.own)])
+        place = f"{scan.mailbox.host.lower()}:{scan.mailbox.port}/{scan.mailbox.username}"
+        recorded = read = 0
+        async for head in scan.session.messages(wanted):
+            name = cause_name(place, opened.folder.name, opened.uid_validity, head.uid)
+            recorded += await self._recorder.record(scan.watched.account_id, name, head.content)
+            read += 1
+        if read < len(wanted):
+            _log.warning("messages.missing", mailbox=str(scan.watched.mailbox_id), missing=len(wanted) - read)
+        return recorded
+
+    def _worth_reading(self, head: Head, own: Collection[str]) -> bool:
+        """Whether the body is fetched: the header names a message of ours, or comes from a program."""
         mail = parse(head.content)
         if read_message_id(self._keys, mail.message_id) is not None:
             return False  # our own copy
-        return bool(mail.candidates) or concerns(mail)
+        if mail.sender.casefold() in own and mail.message.get_content_type() != "multipart/report":
+            return False  # what the mailbox's owner wrote himself, in the thread or elsewhere
+        return any(find_own_ids(self._keys, candidate) for candidate in mail.candidates) or concerns(mail)
 
-    async def _record(self, watched: Watched, mailbox: Mailbox, opened: Opened, head: Head) -> int:
-        """Whether the message was recorded in this pass (1) or not (0)."""
-        mail = parse(head.content)
-        match = await self._matching.match(watched.account_id, mail.candidates)
-        if match is None:
-            return 0
-        events = observe(classify(mail), match, self._clock.now())
-        if not events:
-            return 0
-        place = f"{mailbox.host.lower()}:{mailbox.port}/{mailbox.username}"
-        name = cause_name(place, opened.folder.name, opened.uid_validity, head.uid)
-        cause = uuid5(watched.account_id, name)
-        words = {"subject": mail.subject, "snippet": mail.snippet}
-        await put(self._vault, [Entry(match.contact_id, f"inbound-{cause}", watched.account_id, "contact", words)])
-        verdict = await self._log.append(watched.account_id, Write(stream(match), None, events, cause))
-        _log.info("inbound", kind=events[0].name, enrollment=str(match.enrollment_id), verdict=type(verdict).__name__)
-        return 1
-
-
-def newest(rows: Sequence[Watched]) -> dict[UUID, Watched]:
-    """One watch a mailbox: of the credentials that name it the one that changed last."""
-    found: dict[UUID, Watched] = {}
-    for row in sorted(rows, key=lambda row: row.since):
-        found[row.mailbox_id] = row
-    return found
+    async def _move(self, scan: Scan, opened: Opened, uid: int) -> None:
+        await self._work.execute(MOVE, scan.watched.mailbox_id, opened.folder.name, opened.uid_validity, uid)

@@ -2,150 +2,167 @@
 
 import asyncio
 import random
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Collection, Sequence
+from typing import NoReturn
 from uuid import UUID, uuid4
 
-from outrider.events.database import DISCONNECTED, Pool
+from outrider.events.database import Pool, Row, passing
 from outrider.events.leases import release, take
-from outrider.events.service import Settings
 from outrider.events.telemetry import logger
-from outrider.events.vault import Opener, Unsealable, get
-from outrider.reply_watcher.imap_session import Session
-from outrider.reply_watcher.imap_values import AuthFailed, Mailbox, MailboxFailed, backoff_seconds
-from outrider.reply_watcher.scanning import Scanner, Watched, newest
+from outrider.reply_watcher.access import Access
+from outrider.reply_watcher.imap_values import AuthFailed, MailboxFailed, backoff_seconds
+from outrider.reply_watcher.scanning import Scan, Scanner, Watched
 
-LEASE_SECONDS = 30.0
+LEASE_SECONDS = 20.0
 LOOK_SECONDS = 1.0
+LULL_SECONDS = 0.2
+"""Between a ring and the scan: what comes in a burst is read at once, and a bell that never stops costs little."""
 REFUSED_SECONDS = 600.0
 """A mailbox that refuses its password is tried again this late, or at once when the credential changes."""
+HELD = "select name from log.leases where name = any($1) and holder <> $2 and until > clock_timestamp()"
+MAILBOXES = "select mailbox_id, account_id, credential_id, changed, since from mailboxes where mailbox_id is not null"
 _log = logger(__name__)
+
+
+class Watch:
+    """The watch over one mailbox, for as long as this replica has its lease."""
+
+    def __init__(self, watched: Watched, access: Access, scanner: Scanner, poll_seconds: float) -> None:
+        """Scan at the bell, and every `poll_seconds` without one."""
+        self._watched = watched
+        self._access = access
+        self._scanner = scanner
+        self._poll_seconds = poll_seconds
+        self._failures = 0
+        """Since the last scan that went well."""
+
+    async def run(self) -> None:
+        """Sessions one after the other, with back-off between those that fail, for ever."""
+        while True:
+            seconds = await self._session()
+            await asyncio.sleep(seconds)
+
+    async def _session(self) -> float:
+        """Scan, wait for the bell or the poll, scan again, until it fails; seconds to leave the mailbox alone."""
+        mailbox_id = str(self._watched.mailbox_id)
+        try:
+            await self._scans()
+        except MailboxFailed as failed:
+            self._failures += 1
+            seconds = REFUSED_SECONDS if isinstance(failed, AuthFailed) else backoff_seconds(self._failures)
+            _log.warning("mailbox.failed", mailbox=mailbox_id, kind=type(failed).__name__, again_seconds=seconds)
+            return seconds
+        except Exception as error:  # noqa: BLE001  # one mailbox's bug must not end the watch over it
+            if passing(error):
+                _log.warning("mailbox.waits", mailbox=mailbox_id, error=type(error).__name__)
+                return LOOK_SECONDS
+            self._failures += 1
+            _log.exception("mailbox.bug", mailbox=mailbox_id)
+            return backoff_seconds(self._failures)
+
+    async def _scans(self) -> NoReturn:
+        """Whatever ends it is an error."""
+        mailbox, session = await self._access.enter(self._watched)
+        async with session:
+            scan = Scan(self._watched, mailbox, await self._access.own_addresses(self._watched), session)
+            while True:
+                await self._scanner.scan(scan)
+                self._failures = 0
+                await session.wait(self._poll_seconds * random.uniform(0.9, 1.1))  # noqa: S311  # jitter
+                await asyncio.sleep(LULL_SECONDS)
 
 
 class Watchers:
     """Watches every mailbox of its projection that no other replica watches."""
 
-    def __init__(self, settings: Settings, log: Pool, tables: Pool, scanner: Scanner) -> None:
+    def __init__(self, log: Pool, tables: Pool, access: Access, scanner: Scanner, poll_seconds: float) -> None:
         """`log` is on the log's database, `tables` on the projection."""
-        self._settings = settings
         self._log = log
         self._tables = tables
+        self._access = access
         self._scanner = scanner
-        self._opener = Opener(settings.seal_private_key)
+        self._poll_seconds = poll_seconds
         self._me = uuid4()
         self._tasks: dict[UUID, tuple[Watched, asyncio.Task[None]]] = {}
+        self._renewed = 0.0
+        self._stopped = False
 
     async def run(self) -> None:
-        """Keep one task for each mailbox, for ever; a changed credential gets a new one."""
+        """Keep one task for each mailbox until `stop`; a changed credential gets a new one."""
         try:
-            while True:
-                with suppress(*DISCONNECTED):
-                    await self._keep(await self._mailboxes())
+            while not self._stopped:
+                try:
+                    await self._look()
+                except Exception as error:
+                    if not passing(error):
+                        raise
+                    _log.warning("mailboxes.wait", error=type(error).__name__)
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
-            await self.stop()
+            await self._end(list(self._tasks))
 
     async def stop(self) -> None:
         """Nobody watches any more; other replicas may take over at once."""
-        tasks = list(self._tasks.values())
-        self._tasks.clear()
-        for _, task in tasks:
+        self._stopped = True
+        await self._end(list(self._tasks))
+
+    async def _look(self) -> None:
+        """The watches are those that should be, as far as other replicas leave them to this one."""
+        wanted = shared(await self._tables.fetch(MAILBOXES))
+        await self._end(
+            [one for one, (watched, task) in self._tasks.items() if wanted.get(one) != watched or task.done()]
+        )
+        await self._renew()
+        free = [watched for mailbox, watched in wanted.items() if mailbox not in self._tasks]
+        rows = await self._log.fetch(HELD, [_lease(watched.mailbox_id) for watched in free], self._me)
+        held = {str(row["name"]) for row in rows}
+        for watched in free:
+            lease = _lease(watched.mailbox_id)
+            if lease not in held and await take(self._log, lease, self._me, LEASE_SECONDS) and not self._stopped:
+                watch = Watch(watched, self._access, self._scanner, self._poll_seconds)
+                task = asyncio.create_task(watch.run(), name=f"watch {watched.mailbox_id}")
+                self._tasks[watched.mailbox_id] = watched, task
+
+    async def _renew(self) -> None:
+        """The leases stand for a while; a watch whose lease another replica has is over."""
+        now = asyncio.get_running_loop().time()
+        if now < self._renewed + LEASE_SECONDS / 4:
+            return
+        lost = [one for one in list(self._tasks) if not await take(self._log, _lease(one), self._me, LEASE_SECONDS)]
+        self._renewed = now
+        await self._end(lost)
+
+    async def _end(self, mailboxes: Collection[UUID]) -> None:
+        """These watches are over, and their leases free."""
+        tasks = [self._tasks.pop(mailbox)[1] for mailbox in mailboxes if mailbox in self._tasks]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*(task for _, task in tasks), return_exceptions=True)
-        with suppress(*DISCONNECTED):
-            for watched, _ in tasks:
-                await release(self._log, _lease(watched), self._me)
-
-    async def _mailboxes(self) -> dict[UUID, Watched]:
-        rows = await self._tables.fetch("select mailbox_id, account_id, credential_id, version, since from mailboxes")
-        return newest(
-            [
-                Watched(row["mailbox_id"], row["account_id"], row["credential_id"], row["version"], row["since"])
-                for row in rows
-            ]
-        )
-
-    async def _keep(self, wanted: dict[UUID, Watched]) -> None:
-        for mailbox, (watched, task) in list(self._tasks.items()):
-            if wanted.get(mailbox) != watched or task.done():
-                task.cancel()
-                del self._tasks[mailbox]
-        for mailbox, watched in wanted.items():
-            if mailbox not in self._tasks:
-                self._tasks[mailbox] = watched, asyncio.create_task(self._watch(watched), name=f"watch {mailbox}")
-
-    async def _watch(self, watched: Watched) -> None:
-        """Sessions one after the other, with back-off between those that fail."""
-        failures = 0
-        while True:
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for mailbox in mailboxes:
             try:
-                if not await take(self._log, _lease(watched), self._me, LEASE_SECONDS):
-                    await asyncio.sleep(random.uniform(1, 5))  # noqa: S311  # jitter
-                    continue
-                mailbox = await self._mailbox(watched)
-                if mailbox is None:
-                    return
-                await self._session(watched, mailbox)
-                failures = 0
-            except AuthFailed as failed:
-                _log.warning("mailbox.refused", mailbox=str(watched.mailbox_id), credential=str(watched.credential_id))
-                del failed
-                await self._rest(watched, REFUSED_SECONDS)
-            except MailboxFailed as failed:
-                failures += 1
-                _log.warning("mailbox.failed", mailbox=str(watched.mailbox_id), kind=type(failed).__name__)
-                await self._rest(watched, backoff_seconds(failures))
-            except DISCONNECTED as lost:
-                _log.warning("mailbox.waits", mailbox=str(watched.mailbox_id), error=type(lost).__name__)
-                await asyncio.sleep(1)
-            except Exception:  # noqa: BLE001  # one mailbox's bug must not end the watch over it
-                _log.exception("mailbox.bug", mailbox=str(watched.mailbox_id))
-                failures += 1
-                await asyncio.sleep(backoff_seconds(failures))
+                await release(self._log, _lease(mailbox), self._me)
+            except Exception as error:
+                if not passing(error):
+                    raise
+                return  # the leases run out by themselves
 
-    async def _session(self, watched: Watched, mailbox: Mailbox) -> None:
-        """Scan, wait for the bell or the poll, scan again; until the lease is lost or the session fails."""
-        async with await Session.open(mailbox) as session:
-            while await take(self._log, _lease(watched), self._me, LEASE_SECONDS):
-                await self._scanner.scan(watched, mailbox, session)
-                await self._wait(watched, session)
 
-    async def _wait(self, watched: Watched, session: Session) -> None:
-        """Until something came or the poll is due, with the lease kept."""
-        left = self._settings.imap_poll_seconds * random.uniform(0.9, 1.1)  # noqa: S311  # jitter
-        while left > 0 and not await session.wait(min(left, LEASE_SECONDS / 3)):
-            left -= LEASE_SECONDS / 3
-            if not await take(self._log, _lease(watched), self._me, LEASE_SECONDS):
-                return
-
-    async def _rest(self, watched: Watched, seconds: float) -> None:
-        """Leave the mailbox alone, and let no other replica hammer it meanwhile."""
-        with suppress(*DISCONNECTED):
-            await take(self._log, _lease(watched), self._me, seconds)
-        await asyncio.sleep(seconds)
-
-    async def _mailbox(self, watched: Watched) -> Mailbox | None:
-        """Where it is and how to get in; None where the credential is gone."""
-        about = await get(self._log, watched.account_id, watched.credential_id, "server")
-        sealed = await get(self._log, watched.account_id, watched.credential_id, "secrets")
-        if about is None or sealed is None or not about.get("imap_host"):
-            return None
-        try:
-            secrets = self._opener.open(watched.credential_id, sealed)
-        except Unsealable:
-            _log.exception("mailbox.unsealable", credential=str(watched.credential_id))
-            return None
-        authorities = self._settings.trust_ca
-        return Mailbox(
-            about["imap_host"],
-            about["imap_port"],
-            about["imap_username"],
-            secrets["imap_password"],
-            about["imap_security"],
-            self._settings.allow_insecure_hosts,
-            Path(authorities) if authorities else None,
+def shared(rows: Sequence[Row]) -> dict[UUID, Watched]:
+    """One watch a mailbox, whichever credentials name it."""
+    found: dict[UUID, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: (-row["changed"], row["credential_id"])):
+        found.setdefault(row["mailbox_id"], []).append(row)
+    return {
+        mailbox: Watched(
+            mailbox,
+            those[0]["account_id"],
+            tuple(row["credential_id"] for row in those),
+            those[0]["changed"],
+            min(row["since"] for row in those),
         )
+        for mailbox, those in found.items()
+    }
 
 
-def _lease(watched: Watched) -> str:
-    return f"mailbox-{watched.mailbox_id}"
+def _lease(mailbox: UUID) -> str:
+    return f"mailbox-{mailbox}"

@@ -1,12 +1,15 @@
 """The sender as a process: ``python -m outrider.sender``."""
 
+from functools import partial
+
 from outrider.events.delivery import SendStep
 from outrider.events.service import Service, main
-from outrider.events.todo import Drain, Todo, each
+from outrider.events.todo import Drain, each
 from outrider.sender.handlers import Sending
 from outrider.sender.letters import Letters
 from outrider.sender.projections import sending as gates
-from outrider.sender.settling import KIND, of, settling
+from outrider.sender.recording import Records
+from outrider.sender.settling import KIND, settle_started, settling
 
 WORKERS = 64
 
@@ -16,13 +19,10 @@ async def build(service: Service) -> None:
     reader = service.read(gates)
     settled = service.read(settling(service.clock, service.settings.settle_seconds), work=True)
     letters = Letters(service.settings, service.log_pool, service.tables)
-    sending = Sending(service.log, service.log_pool, service.tables, service.clock, letters, reader.reach)
-
-    async def settle(todo: Todo) -> None:
-        await sending.settle_started(todo.account_id, *of(todo))
-
+    records = Records(service.log, service.log_pool, service.clock)
+    sending = Sending(service.log, service.tables, service.clock, letters, records, reader.reach)
     service.bus.take("sender", SendStep, sending.send_step, WORKERS)
-    service.drain(Drain(KIND, each(settle), service.work, service.clock), settled)
+    service.drain(Drain(KIND, each(partial(settle_started, records)), service.work, service.clock), settled)
     service.stopping.append(sending.stop)
 
 

@@ -30,9 +30,12 @@ class Delivery:
     """Where the delivery stands."""
 
     status: Literal["absent", "started", "deferred", "sent", "bounced", "failed", "unknown"] = "absent"
+    attempt: int = 0
+    """The newest, claimed or given up."""
     started: DeliveryStarted | None = None
     """The newest claim."""
     first_attempt_at: datetime | None = None
+    """From when its 24 hours count: what keeps us from the recipient's server begins them anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +81,13 @@ def evolve(state: Delivery, event: Event) -> Delivery:  # noqa: PLR0911  # one r
     """Follow the claims and their outcomes."""
     match event:
         case DeliveryStarted():
-            return replace(state, status="started", started=event)
+            return replace(state, status="started", attempt=event.attempt, started=event)
         case EmailSent():
             return replace(state, status="sent")
         case EmailBounced():
             return replace(state, status="bounced")
         case DeliveryDeferred():
-            return replace(state, status="deferred", first_attempt_at=event.first_attempt_at)
+            return replace(state, status="deferred", attempt=event.attempt, first_attempt_at=event.first_attempt_at)
         case DeliveryFailed():
             return replace(state, status="failed")
         case DeliveryUnknown():
@@ -102,9 +105,7 @@ def start(  # noqa: PLR0913  # what the claim records
     job: SendStep, claim: UUID, now: datetime, template_version: int, state: Delivery, *, counted: bool
 ) -> Sequence[DeliveryStarted]:
     """The claim of this attempt; nothing unless the delivery is new or was put off after the attempt before."""
-    may = state.status == "absent" and job.attempt == 1
-    again = state.status == "deferred" and state.started is not None and job.attempt == state.started.attempt + 1
-    if not may and not again:
+    if not _is_next(job.attempt, state):
         return ()
     return (
         DeliveryStarted(
@@ -119,53 +120,63 @@ def start(  # noqa: PLR0913  # what the claim records
 
 
 def settle(outcome: Outcome, now: datetime, jitter: float, state: Delivery) -> Sequence[Event]:
-    """What the outcome of the newest claim leads to.
+    """What the outcome of the newest claim leads to; an outcome that stands is never replaced.
 
-    `jitter` is a fraction between -1 and 1. A claim that was given up as unknown may still be settled by a late
-    acceptance or refusal; an outcome that stands is never replaced.
+    `jitter` is a fraction between -1 and 1. Only a server's word, however late, settles what was given up as unknown:
+    everybody has gone on as if it was sent, so nothing else may put it back.
     """
-    started = state.started
     late = state.status == "unknown"
-    if started is None or not (late or state.status == "started"):
+    if state.started is None or not (state.status == "started" or (late and isinstance(outcome, Sent | Refused))):
         return ()
+    return (_settled(outcome, state.started, now, jitter, state),)
+
+
+def _settled(outcome: Outcome, started: DeliveryStarted, now: datetime, jitter: float, state: Delivery) -> Event:
     about = _about(started)
     match outcome:
-        case Sent():
-            return (
-                EmailSent(
-                    **about, planned_at=started.planned_at, sent_at=now, status_code=outcome.status_code, late=late
-                ),
-            )
-        case Refused():
-            return (
-                EmailBounced(
-                    **about, kind=outcome.kind, status_code=outcome.status_code, reason=outcome.reason, bounced_at=now
-                ),
-            )
+        case Sent(code):
+            late = state.status == "unknown"
+            return EmailSent(**about, planned_at=started.planned_at, sent_at=now, status_code=code, late=late)
+        case Refused(kind, code, reason):
+            return EmailBounced(**about, kind=kind, status_code=code, reason=reason, bounced_at=now)
         case Unrenderable():
-            return (DeliveryFailed(**about, status_code="5.6.0"),)
-        case Lost():
-            return () if late else (DeliveryUnknown(**about, reason=outcome.reason, at=now),)
-        case Postponed():
-            return _postponed(outcome, about, now, jitter, state)
+            return DeliveryFailed(**about, status_code="5.6.0")
+        case Lost(reason):
+            return DeliveryUnknown(**about, reason=reason, at=now)
+        case Postponed(by, code):
+            charged = state.first_attempt_at if by == "recipient_server" else None
+            if charged is not None and now - charged >= GIVE_UP:
+                return DeliveryFailed(**about, status_code=code)
+            return _deferred(outcome, started, charged or now, now, jitter)
         case _:
             assert_never(outcome)
 
 
-def _postponed(
-    outcome: Postponed, about: dict[str, Any], now: datetime, jitter: float, state: Delivery
-) -> Sequence[Event]:
-    first = state.first_attempt_at or now
-    if outcome.by == "recipient_server" and now - first >= GIVE_UP:
-        return (DeliveryFailed(**about, status_code=outcome.status_code),)
-    return (
-        DeliveryDeferred(
-            **about,
-            by=outcome.by,
-            status_code=outcome.status_code,
-            not_before=now + timedelta(seconds=round(delay_seconds(about["attempt"], jitter))),
-            first_attempt_at=first,
-        ),
+def give_up(claim: DeliveryStarted, now: datetime, jitter: float, state: Delivery) -> Sequence[DeliveryDeferred]:
+    """The attempt has ended without a claim; nothing where it was claimed, or ended, already.
+
+    For a claim of which it is not known whether it was recorded: recorded under the claim's own cause, this keeps it
+    from ever being recorded later, when nobody would act on it.
+    """
+    if not _is_next(claim.attempt, state):
+        return ()
+    return (_deferred(Postponed("not_begun"), claim, now, now, jitter),)
+
+
+def _is_next(attempt: int, state: Delivery) -> bool:
+    """Whether this attempt may be claimed: the delivery is new, or was put off at the attempt before."""
+    return state.status in {"absent", "deferred"} and attempt == state.attempt + 1
+
+
+def _deferred(
+    why: Postponed, claim: DeliveryStarted, first_attempt_at: datetime, now: datetime, jitter: float
+) -> DeliveryDeferred:
+    return DeliveryDeferred(
+        **_about(claim),
+        by=why.by,
+        status_code=why.status_code,
+        not_before=now + timedelta(seconds=round(delay_seconds(claim.attempt, jitter))),
+        first_attempt_at=first_attempt_at,
     )
 
 

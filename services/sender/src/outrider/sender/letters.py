@@ -14,7 +14,7 @@ from outrider.events.delivery import SendStep
 from outrider.events.ids import address_key, delivery_id, domain_key, domain_of
 from outrider.events.message import Json
 from outrider.events.mime import Mail, build
-from outrider.events.rendering import Merge, Template, add_pixel, compile_step
+from outrider.events.rendering import BadTemplate, Merge, Template, add_pixel, compile_step
 from outrider.events.service import Settings
 from outrider.events.tokens import Keyring, message_id, track_open, unsubscribe
 from outrider.events.vault import Opener
@@ -59,7 +59,7 @@ class Letter:
     person: Person
     mailer: Mailer
     plan: CampaignPlan
-    template: Template
+    template: Template | BadTemplate
 
     @property
     def step(self) -> StepPlan:
@@ -77,7 +77,7 @@ class Letters:
         self._tables = tables
         self._keys = Keyring.parse(settings.hash_key)
         self._opener = Opener(settings.seal_private_key)
-        self._templates: OrderedDict[tuple[UUID, int, int], Template] = OrderedDict()
+        self._templates: OrderedDict[tuple[UUID, int, int], Template | BadTemplate] = OrderedDict()
 
     async def letter(self, job: SendStep, mailer: Mailer) -> Letter | None:
         """All that the message is made of; None where the person, the campaign or the step is gone."""
@@ -95,7 +95,7 @@ class Letters:
         steps = [StepPlan.model_validate(step) for step in row["steps"]["steps"]]
         return CampaignPlan(CampaignSettings.model_validate(row["settings"]), {step.position: step for step in steps})
 
-    async def _template(self, job: SendStep, step: StepPlan) -> Template | None:
+    async def _template(self, job: SendStep, step: StepPlan) -> Template | BadTemplate | None:
         key = (job.campaign_id, step.position, step.template_version)
         if found := self._templates.get(key):
             self._templates.move_to_end(key)
@@ -103,7 +103,11 @@ class Letters:
         source = await self._read(job.account_id, job.campaign_id, f"template-{step.position}-{step.template_version}")
         if source is None:
             return None
-        compiled = compile_step(source["subject"], source["body_html"], source.get("body_text"))
+        compiled: Template | BadTemplate
+        try:
+            compiled = compile_step(source["subject"], source["body_html"], source.get("body_text"))
+        except BadTemplate as broken:  # was refused at creation, but the rules may have changed since
+            compiled = broken
         self._templates[key] = compiled
         if len(self._templates) > TEMPLATES_KEPT:
             self._templates.popitem(last=False)
@@ -152,12 +156,14 @@ class Letters:
         )
 
     def render(self, letter: Letter, date: datetime) -> bytes:
-        """The message as it goes into DATA. Raises CannotRender, BadHeader.
+        """The message as it goes into DATA. Raises CannotRender, BadHeader, BadTemplate.
 
         The Message-ID is the same on every attempt. A threaded step answers the first one (RFC 5322 3.6.4).
         """
         job, settings = letter.job, letter.plan.settings
         leave = f"{self._settings.public_url}/u/{unsubscribe(self._keys, job.delivery_id)}"
+        if isinstance(letter.template, BadTemplate):
+            raise letter.template
         shown = letter.template.render(_merge(letter.person, leave))
         html = shown.html
         if settings.track_opens:

@@ -18,6 +18,8 @@ from outrider.events.delivery import (
 from outrider.events.message import Recorded
 from outrider.events.projector import Projection
 from outrider.events.todo import Todo, add, close
+from outrider.sender.delivery import Lost
+from outrider.sender.recording import Records
 
 KIND = "settle_started"
 
@@ -37,7 +39,7 @@ def settling(clock: Clock, seconds: float) -> Projection:
                     item.account_id,
                     clock.to_business(item.recorded_at + timedelta(seconds=seconds)),
                     owner=item.event.delivery_id,
-                    data={"delivery_id": str(item.event.delivery_id), "attempt": item.event.attempt},
+                    data={"claim": str(item.event.claim)},
                 )
                 for item in events
             ],
@@ -54,6 +56,7 @@ def _key(item: Recorded[Any]) -> str:
     return f"{item.event.delivery_id}:{item.event.attempt}"
 
 
-def of(todo: Todo) -> tuple[UUID, int]:
-    """The delivery and the attempt that a to-do is about."""
-    return UUID(todo.data["delivery_id"]), todo.data["attempt"]
+async def settle_started(records: Records, todo: Todo) -> None:
+    """A claim without an outcome for so long: whether it was mailed cannot be known."""
+    if todo.owner is not None:
+        await records.settle(todo.account_id, todo.owner, UUID(todo.data["claim"]), Lost("no_outcome"))

@@ -15,7 +15,7 @@ UNKNOWN_MECHANISM = frozenset({500, 501, 502, 504})
 Mechanism = Callable[[Wire, Server, float], Awaitable[Reply]]
 
 
-class LoginRefused(Exception):  # noqa: N818  # the server's turn, not an error of ours
+class LoginRefused(Exception):  # the server's turn, not an error of ours
     """The server refused username and password for good."""
 
     def __init__(self, reply: Reply) -> None:

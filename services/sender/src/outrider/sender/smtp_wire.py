@@ -23,7 +23,7 @@ ADDRESSES_TRIED = 4
 NAT64 = IPv6Network("64:ff9b::/96")
 
 
-class Lost(Exception):  # noqa: N818  # what happened, not an error of ours
+class Lost(Exception):  # what happened, not an error of ours
     """The connection is of no use any more; the message is why, in a sentence."""
 
 

@@ -2,11 +2,11 @@
 
 create table mailboxes (
     credential_id uuid        primary key,
-    mailbox_id    uuid        not null,  -- keyed hash of (account, host, port, username): one watch for all of its credentials
+    mailbox_id    uuid,                  -- keyed hash of (account, host, port, username): one watch for all of its credentials; null: none
     account_id    uuid        not null,
     campaign_id   uuid        not null,
-    version       int         not null,  -- of the credential's stream: a later one means another password
-    since         timestamptz not null   -- real time: no answer to us can be older
+    changed       bigint      not null,  -- position of its last change: a later one may mean another password
+    since         timestamptz not null   -- real time at which the credential was added: no answer to us can be older
 );
 create index mailboxes_campaign on mailboxes (campaign_id);
 

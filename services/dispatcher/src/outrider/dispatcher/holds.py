@@ -1,0 +1,37 @@
+"""What keeps sends from being told: reasons that stand against a campaign or a credential."""
+
+from collections.abc import Collection, Mapping
+from uuid import UUID
+
+from outrider.events.database import Db
+
+REFRESH = """
+update todos t set held = n.held, not_before = case when t.held and not t.claimed then null else t.not_before end
+from (
+    select x.key, exists (select from holds h where h.id = x.scope or h.id = x.lane) as held
+    from todos x
+    where x.kind = 'send_step' and x.done_at is null and (x.scope = any($1) or x.lane = any($1))
+) n
+where t.kind = 'send_step' and t.key = n.key and t.held <> n.held
+"""
+
+
+async def refresh(db: Db, ids: Collection[UUID]) -> None:
+    """Every open send of these campaigns or credentials is held if, and only if, something holds it."""
+    await db.execute(REFRESH, list(ids))
+
+
+async def hold(db: Db, reasons: Mapping[UUID, str]) -> None:
+    """Nothing of these campaigns or credentials is told while the reason stands."""
+    await db.execute(
+        "insert into holds (id, reason) select * from unnest($1::uuid[], $2::text[]) on conflict do nothing",
+        list(reasons),
+        list(reasons.values()),
+    )
+    await refresh(db, reasons.keys())
+
+
+async def release(db: Db, reason: str, ids: Collection[UUID]) -> None:
+    """The reason no longer stands; others may."""
+    await db.execute("delete from holds where reason = $1 and id = any($2)", reason, list(ids))
+    await refresh(db, ids)

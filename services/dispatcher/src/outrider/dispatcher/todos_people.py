@@ -1,0 +1,76 @@
+"""What decisions about imports and contacts make of the to-dos."""
+
+from collections.abc import Sequence
+
+from outrider.dispatcher.todos_sending import NAME
+from outrider.events import todo
+from outrider.events.contact import ContactDeleted, ContactUnsubscribed, ImportDeleted, ImportStarted
+from outrider.events.database import Db
+from outrider.events.message import Recorded
+from outrider.events.projector import Projection
+from outrider.events.todo import Todo
+
+people = Projection(NAME)
+
+
+@people.on(ImportStarted)
+async def import_started(db: Db, events: Sequence[Recorded[ImportStarted]]) -> None:
+    """Its first chunk is to be added; each chunk leads to the next."""
+    await todo.add(
+        db,
+        [
+            Todo(
+                "import_chunk",
+                f"{item.event.import_id}:0",
+                item.account_id,
+                item.business_at,
+                owner=item.event.import_id,
+                data={"chunk": 0, "cause": str(item.cause)},
+            )
+            for item in events
+            if item.event.chunks
+        ],
+    )
+
+
+@people.on(ImportDeleted)
+async def import_deleted(db: Db, events: Sequence[Recorded[ImportDeleted]]) -> None:
+    """Its contacts are to be deleted."""
+    await todo.add(
+        db,
+        [
+            Todo(
+                "delete_import",
+                str(item.event.import_id),
+                item.account_id,
+                item.business_at,
+                owner=item.event.import_id,
+                data={"cause": str(item.cause)},
+            )
+            for item in events
+        ],
+    )
+
+
+@people.on(ContactUnsubscribed, ContactDeleted)
+async def contact_stopped(db: Db, events: Sequence[Recorded[ContactUnsubscribed | ContactDeleted]]) -> None:
+    """Every enrollment of the contact ends."""
+    await todo.add(
+        db,
+        [
+            Todo(
+                "stop_contact",
+                f"{item.event.contact_id}:{item.event.name}",
+                item.account_id,
+                item.business_at,
+                owner=item.event.contact_id,
+                data={
+                    "type": item.event.name,
+                    "version": item.event.version,
+                    "event": item.event.as_json(),
+                    "cause": str(item.cause),
+                },
+            )
+            for item in events
+        ],
+    )

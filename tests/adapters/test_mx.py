@@ -1,0 +1,91 @@
+"""Whether a domain takes mail: three answers, by a resolver on loopback."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from typing import cast
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+import pytest
+
+from outrider.dispatcher.mx import MxResolver
+
+ZONE: Mapping[tuple[str, str], str] = {
+    ("mail.example.", "MX"): "10 mx.mail.example.",
+    ("null.example.", "MX"): "0 .",
+    ("implicit.example.", "A"): "192.0.2.1",
+    ("six.example.", "AAAA"): "2001:db8::1",
+    ("bare.example.", "TXT"): '"nothing"',
+}
+ASKED: list[str] = []
+
+
+class Nameserver(asyncio.DatagramProtocol):
+    """Answers from ZONE; NXDOMAIN for a name that is not in it, SERVFAIL or silence by name."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep what to answer on."""
+        self.transport = cast("asyncio.DatagramTransport", transport)  # 3.11's own is no subclass of it
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """Answer one query."""
+        query = dns.message.from_wire(data)
+        question = query.question[0]
+        name, kind = question.name.to_text(), dns.rdatatype.to_text(question.rdtype)
+        ASKED.append(f"{name} {kind}")
+        if name == "silent.example.":
+            return
+        answer = dns.message.make_response(query)
+        answer.flags |= dns.flags.RA
+        if name == "broken.example.":
+            answer.set_rcode(dns.rcode.SERVFAIL)
+        elif (name, kind) in ZONE:
+            answer.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, ZONE[name, kind]))
+        elif name not in {known for known, _ in ZONE}:
+            answer.set_rcode(dns.rcode.NXDOMAIN)
+        self.transport.sendto(answer.to_wire(), addr)
+
+
+@pytest.fixture
+async def resolver() -> AsyncGenerator[MxResolver]:
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(Nameserver, local_addr=("127.0.0.1", 0))
+    ASKED.clear()
+    yield MxResolver(f"127.0.0.1:{transport.get_extra_info('sockname')[1]}")
+    transport.close()
+
+
+async def test_only_a_definite_no_is_a_no(resolver: MxResolver) -> None:
+    names = ("mail", "null", "implicit", "six", "bare", "gone", "broken")
+    found = await resolver.verdicts({f"{name}.example" for name in names}, 5)
+    assert {domain.partition(".")[0]: verdict for domain, verdict in found.items()} == {
+        "mail": "takes_mail",
+        "null": "takes_none",
+        "implicit": "takes_mail",
+        "six": "takes_mail",
+        "bare": "takes_none",
+        "gone": "takes_none",
+        "broken": "unknown",
+    }
+
+
+async def test_what_is_not_answered_in_time_is_unknown(resolver: MxResolver) -> None:
+    found = await resolver.verdicts({"silent.example", "mail.example"}, 0.5)
+    assert found == {"silent.example": "unknown", "mail.example": "takes_mail"}
+
+
+async def test_a_domain_is_asked_for_once(resolver: MxResolver) -> None:
+    await resolver.verdicts(["mail.example"] * 100, 5)
+    await resolver.verdicts(["mail.example"], 5)
+    assert ASKED == ["mail.example. MX"]
+
+
+async def test_nothing_is_asked_for_nobody(resolver: MxResolver) -> None:
+    assert await resolver.verdicts((), 5) == {}
+
+
+async def test_a_name_that_is_none_is_unknown(resolver: MxResolver) -> None:
+    assert await resolver.verdicts(["a..b"], 1) == {"a..b": "unknown"}

@@ -1,0 +1,108 @@
+"""The watch over mailboxes: one replica at a time, woken by the bell, and no mailbox's trouble is another's."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import pytest
+
+from outrider.reply_watcher.watching import Watchers
+from tests.kernel.until import until
+from tests.support.inbox import ANN, PASSWORD, Inbox, inbox, reply
+from tests.support.mail import imap_server
+
+EVE = "eve@sales.example"
+REFUSED = {"reply": "[AUTHENTICATIONFAILED] Invalid authentication credentials."}
+"""As the server puts it."""
+
+
+@pytest.fixture
+async def box(urls: Mapping[str, str]) -> AsyncGenerator[Inbox]:
+    async with imap_server({ANN: PASSWORD, EVE: PASSWORD}) as server, inbox(urls, server) as found:
+        yield found
+
+
+@asynccontextmanager
+async def running(*watchers: Watchers) -> AsyncGenerator[None]:
+    tasks = [asyncio.create_task(one.run()) for one in watchers]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def answered(box: Inbox, number: int, user: str = ANN) -> None:
+    """A new answer is recorded soon."""
+    sent = await box.sent(f"p{number}")
+    await box.arrives(reply(sent, number=number), user=user)
+
+    async def recorded() -> bool:
+        return sent.delivery in await box.kinds()
+
+    await until(f"answer {number} is recorded", recorded, 30)
+
+
+async def error(box: Inbox) -> object:
+    return await box.words(box.credential, "imap_error")
+
+
+async def test_an_answer_is_recorded_at_the_bell_by_one_replica_and_then_by_the_other(box: Inbox) -> None:
+    first, second = box.watchers(), box.watchers()
+    async with running(first):
+        await answered(box, 1)
+        async with running(second):
+            await answered(box, 2)
+            assert box.server.connections == 1
+            await first.stop()
+            await answered(box, 3)
+            assert box.server.connections == 2
+    assert await box.watcher.pool.fetchval("select count(*) from log.leases") == 0
+
+
+async def test_a_lost_connection_is_made_again(box: Inbox) -> None:
+    async with running(box.watchers()):
+        await answered(box, 1)
+        await box.server.drop_connections()
+        await answered(box, 2)
+    assert box.server.connections == 2
+
+
+async def test_a_wrong_password_is_told_and_not_repeated_until_it_changes_and_hurts_no_other(box: Inbox) -> None:
+    await box.add(uuid4(), EVE, mailbox=uuid4())
+    await box.changed(box.credential, "wrong")
+    async with running(box.watchers()):
+
+        async def told() -> bool:
+            return await error(box) == REFUSED
+
+        await until("the server's words are kept", told, 30)
+        await answered(box, 1, EVE)
+        await answered(box, 2, EVE)
+        assert box.server.connections == 2
+        await box.changed(box.credential, PASSWORD)
+        await answered(box, 3)
+        assert await error(box) == {"reply": None}
+        assert box.server.connections == 3
+
+
+async def test_a_wrong_password_of_one_campaign_leaves_the_shared_mailbox_watched_by_the_other(box: Inbox) -> None:
+    newer = uuid4()
+    await box.add(newer, password="typo")
+    async with running(box.watchers()):
+        await answered(box, 1)
+    assert await error(box) is None
+    assert await box.words(newer, "imap_error") == REFUSED
+
+
+async def test_a_removed_mailbox_is_watched_no_more(box: Inbox) -> None:
+    async with running(box.watchers()):
+        await answered(box, 1)
+        await box.watcher.tables.execute("delete from mailboxes")
+
+        async def free() -> bool:
+            return await box.watcher.pool.fetchval("select count(*) from log.leases") == 0
+
+        await until("nobody watches", free, 30)

@@ -1,0 +1,39 @@
+"""What a client gets while a server behind the gateway is gone."""
+
+import asyncio
+import signal
+
+import httpx
+
+from tests.support.servers import Server
+from tests.support.system import StartSystem
+
+SECONDS = 30
+
+
+async def answered(client: httpx.AsyncClient, status: int) -> httpx.Response:
+    """The account, once it is answered with this status."""
+    async with asyncio.timeout(SECONDS):
+        while (answer := await client.get("/account")).status_code != status:
+            assert answer.status_code in {200, 503}, answer.text
+    return answer
+
+
+async def test_without_a_database_nothing_is_accepted_and_with_it_everything_again(
+    start_system: StartSystem, postgres_server: Server
+) -> None:
+    system = await start_system(services=("dispatcher", "api"), postgres=postgres_server)
+    async with httpx.AsyncClient(base_url=system.url, headers=dict(system.headers), timeout=30) as client:
+        assert (await client.post("/api_keys", json={"label": "before"})).status_code == 201
+        postgres_server.kill(signal.SIGINT)
+        gone = await answered(client, 503)
+        assert gone.json()["code"] == "unavailable"
+        assert int(gone.headers["retry-after"]) > 0
+        assert (await client.post("/api_keys", json={"label": "meanwhile"})).status_code == 503
+        assert (await client.get("/health/live")).status_code == 200
+        assert (await client.get("/health/ready")).status_code == 503
+        postgres_server.revive()
+        await answered(client, 200)
+        assert (await client.post("/api_keys", json={"label": "after"})).status_code in {201, 202}
+        labels = {key["label"] for key in (await client.get("/api_keys")).json()}
+        assert "meanwhile" not in labels

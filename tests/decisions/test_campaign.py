@@ -1,0 +1,289 @@
+"""Decisions about campaigns."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from uuid import UUID
+
+import pytest
+from hypothesis import given as examples
+from hypothesis import strategies as st
+
+from outrider.dispatcher.campaign import (
+    Campaign,
+    DispatchFacts,
+    EnrollFacts,
+    batch_planned,
+    campaign,
+    change,
+    complete,
+    create,
+    delete,
+    dispatch,
+    enroll_import,
+    pause,
+    pause_without_credential,
+    resume,
+)
+from outrider.events.campaign import (
+    BatchDispatched,
+    BatchPlanned,
+    CampaignActivated,
+    CampaignChanged,
+    CampaignCompleted,
+    CampaignCreated,
+    CampaignDeleted,
+    CampaignIsPaused,
+    CampaignNotActive,
+    CampaignNotFound,
+    CampaignNotPaused,
+    CampaignPaused,
+    CampaignResumed,
+    CampaignSettings,
+    ChangeCampaign,
+    CreateCampaign,
+    DailyLimitReached,
+    DeleteCampaign,
+    DispatchBatch,
+    EnrollImport,
+    ImportEnrolled,
+    NoPendingEnrollments,
+    NoSequenceSteps,
+    NoSmtpCredentials,
+    PauseCampaign,
+    PlanLimitReached,
+    PlanTooLong,
+    ResumeCampaign,
+    StepPlan,
+)
+from outrider.events.contact import ContactImportNotFound
+from outrider.events.errors import Refused
+from outrider.events.message import Event
+from outrider.events.outreach import OutreachNotFound
+from outrider.events.testing import given
+
+A, C, M, I, X = (UUID(int=n) for n in range(1, 6))  # noqa: E741  # an import
+T = datetime(2026, 11, 23, 9, tzinfo=UTC)
+SETTINGS = CampaignSettings()
+OTHER = CampaignSettings(bounce_rate_threshold=10.0)
+STEP = StepPlan(position=1, delay_minutes=0, thread=False)
+CREATED = CampaignCreated(campaign_id=M, settings=SETTINGS, steps=(STEP,))
+ACTIVATED = CampaignActivated(campaign_id=M)
+PAUSED = CampaignPaused(campaign_id=M)
+RESUMED = CampaignResumed(campaign_id=M)
+DELETED = CampaignDeleted(campaign_id=M)
+CHANGED = CampaignChanged(campaign_id=M, settings=OTHER)
+COMPLETED = CampaignCompleted(campaign_id=M)
+DISPATCHED = BatchDispatched(campaign_id=M, batch_number=1, seed=7, at=T, pending=40)
+PLANNED = BatchPlanned(
+    campaign_id=M, batch_number=1, dispatch_id=X, scheduled=40, skipped=0, first_send_at=T, last_send_at=T
+)
+ENROLLED = ImportEnrolled(campaign_id=M, import_id=I, contacts=5, first_batch_number=3, batches=3, batch_size=2)
+FACTS = DispatchFacts(
+    usable_credentials=2,
+    monthly_limit=None,
+    period_sends=0,
+    pending={1: 40, 2: 10},
+    left_today=400,
+    too_long=False,
+    seed=7,
+    at=T,
+)
+ENROLL = EnrollImport(command_id=C, account_id=A, campaign_id=M, import_id=I, batch_size=2)
+FIVE = EnrollFacts(import_exists=True, contacts=5, highest_batch=2)
+CREATE = partial(
+    create, CreateCampaign(command_id=C, account_id=A, campaign_id=M, settings=SETTINGS, steps=(STEP,), credentials=())
+)
+CHANGE = partial(change, ChangeCampaign(command_id=C, account_id=A, campaign_id=M, settings=OTHER))
+DELETE = partial(delete, DeleteCampaign(command_id=C, account_id=A, campaign_id=M))
+PAUSE = partial(pause, PauseCampaign(command_id=C, account_id=A, campaign_id=M))
+COMPLETE = partial(complete, M, 0)
+PLAN = partial(batch_planned, PLANNED)
+
+
+def dispatching(facts: DispatchFacts = FACTS, batch: int | None = None) -> Callable[[Campaign], Sequence[Event]]:
+    return partial(dispatch, DispatchBatch(command_id=C, account_id=A, campaign_id=M, batch_number=batch), facts)
+
+
+def resuming(usable: int = 1) -> Callable[[Campaign], Sequence[Event]]:
+    command = ResumeCampaign(command_id=C, account_id=A, campaign_id=M)
+    return lambda state: resume(command, usable, state)
+
+
+def test_a_campaign_is_created_pending() -> None:
+    found = given(campaign).when(CREATE).then(CREATED)
+    assert found.state.status == "pending"
+    found.when(CREATE).then()
+
+
+def test_a_campaign_of_an_unknown_outreach_is_refused() -> None:
+    settings = CampaignSettings(outreach_id=X)
+    command = CreateCampaign(
+        command_id=C, account_id=A, campaign_id=M, settings=settings, steps=(STEP,), credentials=()
+    )
+    given(campaign).when(partial(create, command)).refused(OutreachNotFound)
+    changed = ChangeCampaign(command_id=C, account_id=A, campaign_id=M, settings=settings)
+    given(campaign, CREATED).when(partial(change, changed)).refused(OutreachNotFound)
+
+
+def test_settings_are_replaced_once() -> None:
+    given(campaign, CREATED).when(CHANGE).then(CHANGED).when(CHANGE).then()
+
+
+def test_a_campaign_is_deleted_once() -> None:
+    given(campaign, CREATED).when(DELETE).then(DELETED).when(DELETE).refused(CampaignNotFound)
+
+
+@pytest.mark.parametrize("history", [(), (CREATED, DELETED)])
+def test_nothing_is_decided_about_a_campaign_that_is_not_there(history: Sequence[Event]) -> None:
+    for decide in (CHANGE, DELETE, PAUSE, resuming(), dispatching(), partial(enroll_import, ENROLL, FIVE)):
+        given(campaign, *history).when(decide).refused(CampaignNotFound)
+
+
+def test_an_import_gets_the_batches_after_the_highest() -> None:
+    given(campaign, CREATED).when(partial(enroll_import, ENROLL, FIVE)).then(ENROLLED)
+    next_ones = ENROLLED.model_copy(update={"first_batch_number": 6})
+    given(campaign, CREATED, ENROLLED).when(partial(enroll_import, ENROLL, FIVE)).then(next_ones)
+
+
+def test_an_import_without_batch_size_gets_one_batch() -> None:
+    command = ENROLL.model_copy(update={"batch_size": None})
+    one = ENROLLED.model_copy(update={"batches": 1, "batch_size": 5})
+    given(campaign, CREATED).when(partial(enroll_import, command, FIVE)).then(one)
+
+
+def test_an_import_in_which_nobody_is_left_gets_no_batch() -> None:
+    given(campaign, CREATED).when(partial(enroll_import, ENROLL, replace(FIVE, contacts=0))).then()
+
+
+def test_an_unknown_import_is_not_enrolled() -> None:
+    facts = EnrollFacts(import_exists=False, contacts=0, highest_batch=0)
+    given(campaign, CREATED).when(partial(enroll_import, ENROLL, facts)).refused(ContactImportNotFound)
+
+
+def test_the_first_dispatch_activates_the_campaign() -> None:
+    given(campaign, CREATED).when(dispatching()).then(ACTIVATED, DISPATCHED)
+
+
+def test_the_lowest_pending_batch_is_dispatched_unless_one_is_named() -> None:
+    second = DISPATCHED.model_copy(update={"batch_number": 2, "pending": 10})
+    given(campaign, CREATED, ACTIVATED).when(dispatching()).then(DISPATCHED)
+    given(campaign, CREATED, ACTIVATED).when(dispatching(batch=2)).then(second)
+
+
+REFUSALS: list[tuple[type[Refused], Sequence[Event], DispatchFacts]] = [
+    (CampaignNotFound, (), FACTS),
+    (CampaignIsPaused, (CREATED, ACTIVATED, PAUSED), FACTS),
+    (NoSequenceSteps, (CREATED.model_copy(update={"steps": ()}),), FACTS),
+    (NoSmtpCredentials, (CREATED,), replace(FACTS, usable_credentials=0)),
+    (PlanLimitReached, (CREATED,), replace(FACTS, monthly_limit=100, period_sends=100)),
+    (NoPendingEnrollments, (CREATED,), replace(FACTS, pending={})),
+    (DailyLimitReached, (CREATED,), replace(FACTS, left_today=0)),
+    (PlanTooLong, (CREATED,), replace(FACTS, too_long=True)),
+]
+NOTHING_IS_RIGHT = DispatchFacts(
+    usable_credentials=0,
+    monthly_limit=1,
+    period_sends=1,
+    pending={},
+    left_today=0,
+    too_long=True,
+    seed=7,
+    at=T,
+)
+
+
+@pytest.mark.parametrize(("refusal", "history", "facts"), REFUSALS, ids=lambda value: getattr(value, "code", ""))
+def test_a_dispatch_is_refused(refusal: type[Refused], history: Sequence[Event], facts: DispatchFacts) -> None:
+    given(campaign, *history).when(dispatching(facts)).refused(refusal)
+
+
+def test_the_refusals_of_a_dispatch_come_in_their_order() -> None:
+    facts = NOTHING_IS_RIGHT
+    bare = CREATED.model_copy(update={"steps": ()})
+    given(campaign, bare, ACTIVATED, PAUSED).when(dispatching(facts)).refused(CampaignIsPaused)
+    given(campaign, bare).when(dispatching(facts)).refused(NoSequenceSteps)
+    given(campaign, CREATED).when(dispatching(facts)).refused(NoSmtpCredentials)
+    facts = replace(facts, usable_credentials=1)
+    given(campaign, CREATED).when(dispatching(facts)).refused(PlanLimitReached)
+    facts = replace(facts, monthly_limit=2)
+    given(campaign, CREATED).when(dispatching(facts)).refused(NoPendingEnrollments)
+    facts = replace(facts, pending={1: 1})
+    given(campaign, CREATED).when(dispatching(facts)).refused(DailyLimitReached)
+    facts = replace(facts, left_today=1)
+    given(campaign, CREATED).when(dispatching(facts)).refused(PlanTooLong)
+
+
+def test_a_refused_plan_says_what_was_sent_and_what_is_allowed() -> None:
+    state = campaign.fold([CREATED])
+    with pytest.raises(PlanLimitReached) as refusal:
+        dispatching(replace(FACTS, monthly_limit=10, period_sends=12))(state)
+    assert refusal.value.details == {"current_period_sends": 12, "monthly_limit": 10}
+
+
+def test_a_batch_without_anybody_pending_is_refused() -> None:
+    given(campaign, CREATED).when(dispatching(batch=9)).refused(NoPendingEnrollments)
+
+
+def test_a_batch_is_not_dispatched_while_it_is_planned() -> None:
+    given(campaign, CREATED, ACTIVATED, DISPATCHED).when(dispatching()).refused(NoPendingEnrollments)
+    given(campaign, CREATED, ACTIVATED, DISPATCHED).when(PLAN).then(PLANNED).when(PLAN).then()
+
+
+def test_pause_and_resume_want_the_other_state() -> None:
+    given(campaign, CREATED).when(PAUSE).refused(CampaignNotActive)
+    given(campaign, CREATED, ACTIVATED).when(PAUSE).then(PAUSED).when(PAUSE).refused(CampaignNotActive)
+    given(campaign, CREATED, ACTIVATED).when(resuming()).refused(CampaignNotPaused)
+    given(campaign, CREATED, ACTIVATED, PAUSED).when(resuming()).then(RESUMED)
+
+
+def test_a_campaign_without_a_usable_credential_is_not_resumed() -> None:
+    given(campaign, CREATED, ACTIVATED, PAUSED).when(resuming(0)).refused(NoSmtpCredentials)
+
+
+def test_an_active_campaign_without_a_usable_credential_is_paused() -> None:
+    paused = CampaignPaused(campaign_id=M, reason="no_usable_credential")
+    decide: Callable[[Campaign], Sequence[Event]] = partial(pause_without_credential, M, 0)
+    given(campaign, CREATED, ACTIVATED).when(decide).then(paused).when(decide).then()
+    given(campaign, CREATED).when(decide).then()
+    given(campaign, CREATED, ACTIVATED).when(partial(pause_without_credential, M, 1)).then()
+
+
+def test_a_campaign_completes_when_nobody_waits_or_goes_on_and_a_dispatch_opens_it_again() -> None:
+    done = (CREATED, ACTIVATED, DISPATCHED, PLANNED)
+    given(campaign, *done).when(partial(complete, M, 1)).then()
+    given(campaign, *done).when(COMPLETE).then(COMPLETED).when(COMPLETE).then()
+    given(campaign, *done, COMPLETED, DISPATCHED, PLANNED).when(COMPLETE).then(COMPLETED)
+
+
+def test_a_campaign_that_was_never_dispatched_or_is_being_planned_does_not_complete() -> None:
+    given(campaign, CREATED).when(COMPLETE).then()
+    given(campaign, CREATED, ACTIVATED, DISPATCHED).when(COMPLETE).then()
+
+
+@examples(
+    st.lists(
+        st.sampled_from(
+            [CREATED, ACTIVATED, PAUSED, RESUMED, CHANGED, ENROLLED, DISPATCHED, PLANNED, COMPLETED, DELETED]
+        ),
+        max_size=10,
+    ),
+    st.sampled_from([CREATE, CHANGE, DELETE, PAUSE, PLAN, COMPLETE, resuming(), dispatching(), dispatching(batch=2)]),
+)
+def test_the_same_command_twice_adds_nothing(
+    history: Sequence[Event], decide: Callable[[Campaign], Sequence[Event]]
+) -> None:
+    state = campaign.fold(history)
+    try:
+        state = campaign.fold(decide(state), state)
+        assert list(decide(state)) == []
+    except Refused:
+        pass
+
+
+@examples(st.lists(st.sampled_from([CREATED, ENROLLED, DISPATCHED, PLANNED]), max_size=6))
+def test_an_import_enrolled_twice_adds_nothing_once_its_contacts_are_in(history: Sequence[Event]) -> None:
+    state = campaign.fold([CREATED, *history])
+    state = campaign.fold(enroll_import(ENROLL, FIVE, state), state)
+    assert list(enroll_import(ENROLL, replace(FIVE, contacts=0), state)) == []

@@ -1,0 +1,152 @@
+"""Decisions about contacts, imports and addresses."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from hypothesis import given as examples
+from hypothesis import strategies as st
+
+from outrider.dispatcher.contact import (
+    Address,
+    Contact,
+    Import,
+    add_contact,
+    address,
+    complete_import,
+    contact,
+    contact_import,
+    delete_contact,
+    delete_import,
+    release,
+    start_import,
+    unsubscribe,
+)
+from outrider.events.aggregate import Aggregate
+from outrider.events.contact import (
+    AddressReleased,
+    AddressReserved,
+    AddressSuppressed,
+    AddressUnsuppressed,
+    ContactAdded,
+    ContactDeleted,
+    ContactForgotten,
+    ContactImportNotFound,
+    ContactNotFound,
+    ContactUnsubscribed,
+    DeleteImport,
+    ImportCompleted,
+    ImportContacts,
+    ImportDeleted,
+    ImportStarted,
+    NoContactsProvided,
+    UnsubscribeContact,
+)
+from outrider.events.errors import Refused
+from outrider.events.message import Event
+from outrider.events.testing import given
+
+A, C, I, P, Q, S = (UUID(int=n) for n in range(1, 7))  # noqa: E741  # an import
+KEY = "k" * 32
+ADDED = ContactAdded(contact_id=P, import_id=I, address_key=KEY)
+RESERVED = AddressReserved(address_key=KEY, contact_id=P)
+GONE = ContactDeleted(contact_id=P, address_key=KEY)
+OUT = ContactUnsubscribed(contact_id=P)
+STARTED = ImportStarted(import_id=I, chunks=2, rows=1500, skipped=3, rejected=4)
+COMPLETED = ImportCompleted(import_id=I, record_count=1400, skipped=103, rejected=4)
+UNSUBSCRIBE = partial(unsubscribe, UnsubscribeContact(command_id=C, account_id=A, contact_id=P))
+DELETE = partial(delete_import, DeleteImport(command_id=C, account_id=A, import_id=I))
+COMPLETE = partial(complete_import, I, 1400)
+
+
+def start(rows: int, chunks: int, skipped: int = 0, rejected: int = 0) -> Callable[[Import], Sequence[Event]]:
+    command = ImportContacts(
+        command_id=C, account_id=A, import_id=I, chunks=chunks, rows=rows, skipped=skipped, rejected=rejected
+    )
+    return partial(start_import, command)
+
+
+def test_an_import_starts_with_its_rows() -> None:
+    given(contact_import).when(start(1500, 2, 3, 4)).then(STARTED)
+
+
+def test_an_import_whose_rows_are_all_bad_is_complete_at_once() -> None:
+    given(contact_import).when(start(0, 0, 1, 2)).then(
+        ImportStarted(import_id=I, chunks=0, rows=0, skipped=1, rejected=2),
+        ImportCompleted(import_id=I, record_count=0, skipped=1, rejected=2),
+    )
+
+
+def test_an_import_without_any_row_is_refused() -> None:
+    given(contact_import).when(start(0, 0)).refused(NoContactsProvided)
+
+
+def test_the_figures_of_an_import_add_up_to_its_rows() -> None:
+    given(contact_import, STARTED).when(COMPLETE).then(COMPLETED).when(COMPLETE).then()
+
+
+def test_an_import_that_was_deleted_is_not_completed() -> None:
+    given(contact_import, STARTED, ImportDeleted(import_id=I)).when(COMPLETE).then()
+
+
+def test_an_import_is_deleted_once() -> None:
+    given(contact_import).when(DELETE).refused(ContactImportNotFound)
+    deleted = ImportDeleted(import_id=I)
+    given(contact_import, STARTED, COMPLETED).when(DELETE).then(deleted).when(DELETE).refused(ContactImportNotFound)
+
+
+def test_a_free_address_gets_its_contact() -> None:
+    given(address).when(partial(add_contact, P, I, KEY)).then(ADDED, RESERVED)
+
+
+def test_an_address_has_one_contact() -> None:
+    given(address, RESERVED).when(partial(add_contact, Q, I, KEY)).then()
+
+
+def test_a_released_address_is_free_and_stays_suppressed() -> None:
+    history = (RESERVED, AddressSuppressed(address_key=KEY, suppression_id=S), AddressReleased(address_key=KEY))
+    found = given(address, *history).when(partial(add_contact, Q, I, KEY))
+    assert found.state == Address(Q, frozenset({S}))
+    assert address.fold([AddressUnsuppressed(address_key=KEY, suppression_id=S)], found.state).suppressions == set()
+
+
+def test_an_address_is_released_by_its_own_contact_alone() -> None:
+    given(address, RESERVED).when(partial(release, KEY, Q)).then()
+    given(address, RESERVED).when(partial(release, KEY, P)).then(AddressReleased(address_key=KEY))
+
+
+def test_a_contact_is_deleted_once() -> None:
+    given(contact, ADDED).when(partial(delete_contact, P)).then(GONE).when(partial(delete_contact, P)).then()
+
+
+def test_a_contact_unsubscribes_once() -> None:
+    given(contact, ADDED).when(UNSUBSCRIBE).then(OUT).when(UNSUBSCRIBE).then()
+
+
+def test_a_contact_that_is_gone_cannot_unsubscribe() -> None:
+    for history in ((), (ADDED, GONE), (ADDED, ContactForgotten(contact_id=P))):
+        given(contact, *history).when(UNSUBSCRIBE).refused(ContactNotFound)
+
+
+CASES: list[tuple[Aggregate[Any], list[Event], list[Callable[[Any], Sequence[Event]]]]] = [
+    (contact, [ADDED, OUT, GONE, ContactForgotten(contact_id=P)], [UNSUBSCRIBE, partial(delete_contact, P)]),
+    (contact_import, [STARTED, COMPLETED, ImportDeleted(import_id=I)], [start(1500, 2), COMPLETE, DELETE]),
+    (
+        address,
+        [RESERVED, AddressReleased(address_key=KEY), AddressSuppressed(address_key=KEY, suppression_id=S)],
+        [partial(add_contact, P, I, KEY), partial(release, KEY, P)],
+    ),
+]
+
+
+@examples(st.data())
+def test_the_same_command_twice_adds_nothing(data: st.DataObject) -> None:
+    aggregate, events, decisions = data.draw(st.sampled_from(CASES))
+    state: Contact | Import | Address = aggregate.fold(data.draw(st.lists(st.sampled_from(events), max_size=6)))
+    decide = data.draw(st.sampled_from(decisions))
+    try:
+        state = aggregate.fold(decide(state), state)
+        assert list(decide(state)) == []
+    except Refused:
+        pass

@@ -1,0 +1,100 @@
+"""Decisions about credentials."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from uuid import UUID
+
+import pytest
+from hypothesis import given as examples
+from hypothesis import strategies as st
+
+from outrider.dispatcher.credential import (
+    BounceFacts,
+    Credential,
+    add,
+    credential,
+    disable,
+    judge,
+    reenable,
+    remove,
+)
+from outrider.events.credential import (
+    CredentialAdded,
+    CredentialChanged,
+    CredentialDisabled,
+    CredentialReenabled,
+    CredentialRemoved,
+    NewCredential,
+    ReenableCredential,
+    SmtpCredentialNotFound,
+)
+from outrider.events.errors import Refused
+from outrider.events.message import Event
+from outrider.events.testing import given
+
+A, C, M, N, K = (UUID(int=n) for n in range(1, 6))
+ADDED = CredentialAdded(credential_id=K, campaign_id=M, daily_limit=200)
+DISABLED = CredentialDisabled(credential_id=K, campaign_id=M, reason="bounce_rate")
+REENABLED = CredentialReenabled(credential_id=K, campaign_id=M)
+REMOVED = CredentialRemoved(credential_id=K, campaign_id=M)
+CHANGED = CredentialChanged(credential_id=K, campaign_id=M, daily_limit=5)
+ADD = partial(add, M, NewCredential(credential_id=K, daily_limit=200))
+REENABLE = partial(reenable, ReenableCredential(command_id=C, account_id=A, campaign_id=M, credential_id=K))
+
+
+def rule(sends: int, bounces: int) -> Callable[[Credential], Sequence[Event]]:
+    """With the defaults: more than 8 % of at least 20 sends."""
+    return partial(judge, K, BounceFacts(sends=sends, bounces=bounces, min_sends=20, threshold=8.0))
+
+
+def test_a_credential_is_added_once() -> None:
+    given(credential).when(ADD).then(ADDED).when(ADD).then()
+
+
+@pytest.mark.parametrize(("sends", "bounces"), [(19, 19), (20, 1), (25, 2), (100, 8), (0, 0)])
+def test_few_sends_or_few_bounces_disable_nothing(sends: int, bounces: int) -> None:
+    given(credential, ADDED).when(rule(sends, bounces)).then()
+
+
+@pytest.mark.parametrize(("sends", "bounces"), [(20, 2), (100, 9)])
+def test_more_bounces_than_the_threshold_disable_it(sends: int, bounces: int) -> None:
+    given(credential, ADDED).when(rule(sends, bounces)).then(DISABLED).when(rule(sends, bounces)).then()
+
+
+def test_a_refused_log_in_disables_it() -> None:
+    disabled = CredentialDisabled(credential_id=K, campaign_id=M, reason="auth_failed")
+    given(credential, ADDED).when(partial(disable, K, "auth_failed")).then(disabled)
+
+
+def test_one_that_is_disabled_or_gone_is_not_disabled() -> None:
+    given(credential, ADDED, DISABLED).when(partial(disable, K, "auth_failed")).then()
+    given(credential, ADDED, REMOVED).when(partial(disable, K, "auth_failed")).then()
+
+
+def test_reenabling_is_idempotent() -> None:
+    given(credential, ADDED, DISABLED).when(REENABLE).then(REENABLED).when(REENABLE).then()
+
+
+def test_one_that_is_unknown_gone_or_of_another_campaign_is_not_found() -> None:
+    other = CredentialAdded(credential_id=K, campaign_id=N, daily_limit=200)
+    for history in ((), (ADDED, REMOVED), (other,)):
+        given(credential, *history).when(REENABLE).refused(SmtpCredentialNotFound)
+
+
+def test_it_is_removed_once() -> None:
+    given(credential, ADDED, CHANGED).when(partial(remove, K)).then(REMOVED).when(partial(remove, K)).then()
+
+
+@examples(
+    st.lists(st.sampled_from([ADDED, DISABLED, REENABLED, CHANGED, REMOVED]), max_size=8),
+    st.sampled_from([ADD, REENABLE, rule(20, 20), partial(disable, K, "policy"), partial(remove, K)]),
+)
+def test_the_same_command_twice_adds_nothing(
+    history: Sequence[Event], decide: Callable[[Credential], Sequence[Event]]
+) -> None:
+    state = credential.fold(history)
+    try:
+        state = credential.fold(decide(state), state)
+        assert list(decide(state)) == []
+    except Refused:
+        pass

@@ -1,0 +1,320 @@
+"""Readers: every event once, in order, by one replica at a time; loud when they cannot go on."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, cast
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from outrider.events.account import AccountOpened, PlanChanged
+from outrider.events.database import Db, Pool
+from outrider.events.log import Log, Write
+from outrider.events.message import Event, Recorded, UnknownEvent
+from outrider.events.projector import Projection, Reader, WrongLog, caught_up
+from tests.kernel.until import running, until
+from tests.support.kernel import ACCOUNT, Kernel, changed, kernel
+
+SEEN = "create table seen (n int generated always as identity, position bigint not null)"
+WAITING = "select true from pg_locks where locktype = 'advisory' and not granted"
+LOCK = "perform pg_advisory_xact_lock(6091845621);"
+REPLICAS = 4
+
+
+def seeing(*kinds: type[Event]) -> Projection:
+    """A projection that notes the position of each event, in the order in which it is applied."""
+    projection = Projection("dispatcher.seen.v1")
+
+    @projection.on(*(kinds or (PlanChanged,)))
+    async def note(db: Db, events: Sequence[Recorded[Event]]) -> None:
+        await db.execute(
+            "insert into seen (position) select position from unnest($1::bigint[]) with ordinality as e (position, n) "
+            "order by n",
+            [event.position for event in events],
+        )
+
+    return projection
+
+
+async def seen(k: Kernel) -> list[int]:
+    return [row["position"] for row in await k.tables.fetch("select position from seen order by n")]
+
+
+async def recorded(k: Kernel) -> list[int]:
+    return [row["position"] for row in await k.pool.fetch("select position from log.events order by position")]
+
+
+async def append(k: Kernel, times: int = 1) -> int:
+    """Record so many events, each on a stream of its own; the position of the last."""
+    done = await asyncio.gather(
+        *(k.log.append(ACCOUNT, Write(f"account-{uuid4()}", 0, [changed(n)], uuid4())) for n in range(times))
+    )
+    return max(one.position for one in done)
+
+
+async def nothing_is_missed_while_appends_race(urls: Mapping[str, str]) -> None:
+    """One append is not committed yet while a later one, if it can, is; a reader looks in between."""
+    async with kernel(urls) as k, k.pool.acquire() as slow:
+        await k.tables.execute(SEEN)
+        reader = Reader(seeing(), k.log, k.tables)
+        async with slow.transaction():
+            first = Write(f"account-{uuid4()}", 0, [changed(1)], uuid4())
+            await Log(cast("Pool", slow), k.clock).append(ACCOUNT, first)
+            racing = asyncio.create_task(append(k))
+
+            async def raced() -> bool:
+                return racing.done() or await k.tables.fetchval(WAITING) is True
+
+            await until("the other append waits or is through", raced)
+            await caught_up(reader)
+        await racing
+        await caught_up(reader)
+        assert await seen(k) == await recorded(k)
+
+
+async def test_no_event_is_missed_while_appends_race(urls: Mapping[str, str]) -> None:
+    await nothing_is_missed_while_appends_race(urls)
+
+
+async def test_without_the_lock_events_are_missed(urls: Mapping[str, str]) -> None:
+    owner = await asyncpg.connect(urls["owner"])
+    source = await owner.fetchval("select pg_get_functiondef('log.append_groups'::regproc)")
+    assert LOCK in source
+    await owner.execute(source.replace(LOCK, ""))
+    await owner.close()
+    with pytest.raises(AssertionError, match="=="):
+        await nothing_is_missed_while_appends_race(urls)
+
+
+async def test_many_replicas_of_a_reader_apply_each_event_once_and_in_order(urls: Mapping[str, str]) -> None:
+    async with kernel(urls) as k, kernel(urls) as other:
+        await k.tables.execute(SEEN)
+        readers = [Reader(seeing(), one.log, one.tables) for one in (k, other) for _ in range(REPLICAS // 2)]
+
+        def ring() -> None:
+            for reader in readers:
+                reader.ring()
+
+        k.log.rung = other.log.rung = ring
+        async with running(*(reader.follow() for reader in readers)):
+            for _ in range(10):
+                await asyncio.gather(append(k, 20), append(other, 20))
+            last = max(await recorded(k))
+            assert all(await asyncio.gather(*(reader.reach(last, 30) for reader in readers)))
+        assert await seen(k) == await recorded(k)
+
+
+async def test_a_batch_is_applied_and_remembered_together_or_not_at_all(urls: Mapping[str, str]) -> None:
+    async with kernel(urls) as k:
+        await k.tables.execute(SEEN)
+        projection = seeing(AccountOpened)
+
+        @projection.on(PlanChanged)
+        async def stumble(db: Db, events: Sequence[Recorded[PlanChanged]]) -> None:
+            del db
+            raise ArithmeticError(len(events))
+
+        opened = AccountOpened(account_id=ACCOUNT, monthly_limit=1)
+        await k.log.append(ACCOUNT, Write("account-x", 0, [opened, changed(1)], uuid4()))
+        with pytest.raises(ArithmeticError):
+            await caught_up(Reader(projection, k.log, k.tables))
+        assert await seen(k) == []
+        assert await k.tables.fetchval("select count(*) from checkpoints where position > 0") == 0
+
+
+async def stopped(reader: Reader) -> BaseException:
+    """Let it follow until it stops for good; why it did."""
+    async with running(reader.follow()) as [task]:
+
+        def failed() -> bool:
+            reader.ring()
+            return reader.failed is not None
+
+        await until("the reader stops", failed)
+        await asyncio.wait([task])
+        assert task.exception() is reader.failed
+    assert reader.failed is not None
+    return reader.failed
+
+
+async def owner_does(urls: Mapping[str, str], statement: str, *arguments: object) -> None:
+    owner = await asyncpg.connect(urls["owner"])
+    await owner.execute(statement, *arguments)
+    await owner.close()
+
+
+async def test_a_reader_stops_at_an_event_version_from_the_future(urls: Mapping[str, str]) -> None:
+    async with kernel(urls) as k:
+        await k.tables.execute(SEEN)
+        reader = Reader(seeing(), k.log, k.tables)
+        before = await append(k)
+        await caught_up(reader)
+        future = await append(k)
+        await owner_does(urls, "update log.events set type_version = 99 where position = $1", future)
+        await append(k)
+        assert isinstance(await stopped(reader), UnknownEvent)
+        assert (await seen(k), reader.position) == ([before], before)
+
+
+async def test_a_reader_passes_over_a_future_version_of_what_it_does_not_read(urls: Mapping[str, str]) -> None:
+    async with kernel(urls) as k:
+        await k.tables.execute(SEEN)
+        last = await append(k)
+        await owner_does(urls, "update log.events set type_version = 99")
+        assert await caught_up(Reader(seeing(AccountOpened), k.log, k.tables)) == last
+
+
+def measured_then() -> type[Event]:
+    class Measured(Event):
+        """Version 1 counts in hundreds."""
+
+        hundreds: int
+
+    return Measured
+
+
+def measured_now() -> type[Event]:
+    class Measured(Event, version=3):
+        """Version 2 counts in ones, version 3 says of what."""
+
+        upcasters: ClassVar = {
+            1: lambda data: {"ones": data["hundreds"] * 100},
+            2: lambda data: {"unit": "messages", **data},
+        }
+        ones: int
+        unit: str
+
+    return Measured
+
+
+async def test_an_old_version_is_read_as_the_new_one(urls: Mapping[str, str]) -> None:
+    stream = f"account-{uuid4()}"
+    async with kernel(urls) as k:
+        try:
+            old = measured_then().model_validate({"hundreds": 3})
+            await k.log.append(ACCOUNT, Write(stream, 0, [old], uuid4()))
+            new = measured_now().model_validate({"ones": 5, "unit": "mails"})
+            await k.log.append(ACCOUNT, Write(stream, 1, [new], uuid4()))
+            found = [item.event for item in await k.log.read_stream(ACCOUNT, stream)]
+            assert [event.as_json() for event in found] == [
+                {"ones": 300, "unit": "messages"},
+                {"ones": 5, "unit": "mails"},
+            ]
+        finally:
+            del Event.types["Measured"]
+
+
+async def test_a_checkpoint_of_another_log_stops_the_reader(urls: Mapping[str, str]) -> None:
+    async with kernel(urls) as k:
+        await k.tables.execute(SEEN)
+        await append(k, 3)
+        last = await caught_up(Reader(seeing(), k.log, k.tables))
+        await owner_does(urls, "update log.events set cause = gen_random_uuid() where position = $1", last)
+        await append(k)
+        assert isinstance(await stopped(Reader(seeing(), k.log, k.tables)), WrongLog)
+        await owner_does(urls, "delete from log.events where position >= $1", last)
+        assert isinstance(await stopped(Reader(seeing(), k.log, k.tables)), WrongLog)
+        assert max(await seen(k)) == last
+
+
+async def test_a_log_that_is_replaced_while_a_reader_runs_is_noticed(urls: Mapping[str, str]) -> None:
+    async with kernel(urls) as k:
+        await k.tables.execute(SEEN)
+        reader = Reader(seeing(), k.log, k.tables)
+        async with running(reader.follow()):
+            last = await append(k)
+            assert await reader.reach(last, 30)
+            await owner_does(urls, "update log.events set cause = gen_random_uuid()")
+            await until("the reader stops", lambda: isinstance(reader.failed, WrongLog))
+
+
+async def test_reach_says_whether_the_tables_got_there_in_time(urls: Mapping[str, str]) -> None:
+    async with kernel(urls) as k, kernel(urls) as other:
+        await k.tables.execute(SEEN)
+        behind, ahead = Reader(seeing(), k.log, k.tables), Reader(seeing(), other.log, other.tables)
+        last = await append(k)
+        assert await behind.reach(0, 0)
+        assert not await behind.reach(last, 0.1)
+        waiting = asyncio.create_task(behind.reach(last, 30))
+        await caught_up(ahead)
+        assert await waiting  # another replica brought them there
+        assert behind.position == last
+
+
+async def test_a_replica_that_finds_another_one_at_it_applies_nothing(urls: Mapping[str, str]) -> None:
+    async with kernel(urls) as k, kernel(urls) as other:
+        await k.tables.execute(SEEN)
+        at_it, go_on = asyncio.Event(), asyncio.Event()
+        slow = Projection("dispatcher.seen.v1")
+
+        @slow.on(PlanChanged)
+        async def dawdle(db: Db, events: Sequence[Recorded[PlanChanged]]) -> None:
+            at_it.set()
+            await go_on.wait()
+            await seeing().handlers["PlanChanged"](db, events)
+
+        last = await append(k)
+        await Reader(Projection("dispatcher.seen.v1"), k.log, k.tables).catch_up(0)  # the row of the checkpoint stands
+        moving = asyncio.create_task(Reader(slow, k.log, k.tables).catch_up())
+        await at_it.wait()
+        second = Reader(seeing(), other.log, other.tables)
+        assert await second.catch_up() == 0
+        go_on.set()
+        assert await moving == last
+        assert await second.catch_up() == 0
+        assert await seen(k) == [last]
+
+
+async def test_a_handler_with_a_bug_stops_its_reader(urls: Mapping[str, str]) -> None:
+    async with kernel(urls) as k:
+        await append(k)
+        for statement, arguments in (
+            ("select $1::int", ["one"]),  # the driver cannot encode it
+            ("select $1::int", [1, 2]),  # the driver says so as if the connection were broken
+            ("select 1 / 0", []),
+            ("insert into nothing values (1)", []),
+        ):
+            projection = Projection("dispatcher.broken.v1")
+
+            @projection.on(PlanChanged)
+            async def stumble(
+                db: Db, events: object, statement: str = statement, arguments: Sequence[object] = arguments
+            ) -> None:
+                del events
+                await db.execute(statement, *arguments)
+
+            assert not isinstance(await stopped(Reader(projection, k.log, k.tables)), WrongLog)
+
+
+async def test_a_deadlock_is_tried_again(urls: Mapping[str, str]) -> None:
+    async with kernel(urls) as k, kernel(urls) as other:
+        await k.tables.execute("create table pair (name text primary key)")
+        await k.tables.execute("insert into pair values ('a'), ('b')")
+        holds, tries = asyncio.Event(), 0
+        projection = Projection("dispatcher.pair.v1")
+
+        @projection.on(PlanChanged)
+        async def both(db: Db, events: object) -> None:
+            nonlocal tries
+            del events
+            tries += 1
+            await db.execute("update pair set name = name where name = 'a'")
+            holds.set()
+            await db.execute("update pair set name = name where name = 'b'")
+
+        last = await append(k)
+        reader = Reader(projection, k.log, k.tables)
+        async with other.tables.acquire() as db, db.transaction(), running(reader.follow()):
+            await db.execute("update pair set name = name where name = 'b'")
+            await holds.wait()
+            await until("the reader waits", lambda: blocked(k))
+            await db.execute("update pair set name = name where name = 'a'")  # it waited first: it is the victim
+            assert tries == 1
+        async with running(reader.follow()):
+            assert await reader.reach(last, 30)
+        assert (tries, reader.failed) == (2, None)
+
+
+async def blocked(k: Kernel) -> bool:
+    return await k.pool.fetchval("select true from pg_locks where not granted") is True

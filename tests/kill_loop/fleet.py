@@ -1,0 +1,163 @@
+"""Two replicas of every service, their servers and the mail world, as processes that are hit and come back."""
+
+import http.client
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from outrider.events.bus import declare
+from outrider.events.database import migrate
+from outrider.local import nats, postgres
+from outrider.local.errors import Failed
+from outrider.local.home import Home, Ports
+from outrider.local.keys import Keys
+from outrider.local.machine import Machine
+from outrider.local.services import SERVICES, Site
+from outrider.local.serving import Part
+from tests.kill_loop.script import SETTLE_SECONDS, Blow, Script
+
+POSTGRES = ("max_connections=400", "jit=off")  # all else as Postgres has it: every commit is on the disk
+REPLICAS = 2
+LOOK_SECONDS = 0.5
+SETTINGS = {"OUTRIDER_SETTLE_SECONDS": f"{SETTLE_SECONDS:g}", "OUTRIDER_IMAP_POLL_SECONDS": "2"}
+
+
+@dataclass
+class Struck:
+    """A blow as it really fell."""
+
+    blow: Blow
+    began: datetime
+    ended: datetime | None = None
+    """When it was started again, or went on."""
+
+    def within(self, since: datetime, until: datetime) -> bool:
+        """Whether it fell, or lasted, between these."""
+        return self.began <= until and (self.ended is None or self.ended >= since)
+
+
+class Fleet:
+    """Every process. Use it from the main thread only."""
+
+    def __init__(self, path: Path, script: Script) -> None:
+        """Nothing runs yet."""
+        self.home = Home(path)
+        self.home.prepare()
+        self.keys, self.ports = Keys.fresh(), Ports(path / "ports.json", usual=False)
+        self.said: list[str] = []
+        self.machine = Machine(self.home.logs, self.home.pids, self.said.append)
+        database, database_url = postgres.part(path / "postgres", self.ports, *POSTGRES)
+        bus, nats_url = nats.part(path / "nats", self.ports)
+        self._servers = (database, bus)
+        self.site = Site(
+            database_url=database_url,
+            nats_url=nats_url,
+            keys=self.keys,
+            ports=self.ports,
+            sandbox_home=path / "sandbox",
+            settings=SETTINGS,
+            clock=script.clock,
+        )
+        self.struck: list[Struck] = []
+        self._services: list[str] = []
+        self._down: list[tuple[float, Struck, list[int]]] = []
+
+    @property
+    def gateways(self) -> list[str]:
+        """Of the HTTP API."""
+        return [self.site.url, f"http://127.0.0.1:{self.ports['api-2']}"]
+
+    async def start(self) -> None:
+        """Everything runs and is ready. Raises Failed."""
+        self.machine.start(*self._servers)
+        await migrate(self.site.database_url, self.keys.passwords, self.site.clock)
+        await declare(self.site.nats_url)
+        self.machine.start(self.site.sandbox())
+        services = [_impatient(part) for part in self.site.services(SERVICES, REPLICAS)]
+        self._services = [part.name for part in services]
+        self.machine.start(*services)
+
+    def strike(self, blow: Blow) -> None:
+        """It is hit; `tend` brings it back."""
+        struck, stopped = Struck(blow, datetime.now(UTC)), list[int]()
+        if blow.kind == "kill":
+            self.machine.kill(blow.victim)
+        else:
+            stopped = _family(self.machine.pid(blow.victim))
+            _signal(stopped, signal.SIGSTOP)
+        self.struck.append(struck)
+        self._down.append((time.monotonic() + blow.seconds, struck, stopped))
+
+    def tend(self, *, everybody: bool = False) -> None:
+        """Whoever's time is over (or everybody) is back; what ended by itself is started again."""
+        for one in list(self._down):
+            due, struck, stopped = one
+            if everybody or due <= time.monotonic():
+                if stopped:
+                    _signal(stopped, signal.SIGCONT)
+                else:
+                    self.machine.begin(struck.blow.victim)
+                struck.ended = datetime.now(UTC)
+                self._down.remove(one)
+        self.machine.mend()
+
+    def down(self) -> list[str]:
+        """Who is killed or stopped at the moment."""
+        return [f"{struck.blow.victim} {struck.blow.kind}" for _, struck, _ in self._down]
+
+    def stop_services(self) -> None:
+        """Only the servers run."""
+        for name in [*self._services, "sandbox"]:
+            self.machine.drop(name)
+
+    def stop(self) -> None:
+        """Nothing runs any more."""
+        for _, _, stopped in self._down:
+            _signal(stopped, signal.SIGCONT)
+        self.machine.stop()
+
+    def why(self) -> str:
+        """What the machine said last."""
+        return "; ".join(self.said[-5:])
+
+
+def _impatient(part: Part) -> Part:
+    """Ask it whether it is ready with half a second's patience: meanwhile nobody else is tended."""
+    port = int(part.environment["OUTRIDER_HEALTH_LISTEN"].rpartition(":")[2])
+    return replace(part, ready=_answers(port))
+
+
+def _answers(port: int) -> Callable[[int], bool]:
+    def ready(_: int) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LOOK_SECONDS)
+        try:
+            connection.request("GET", "/health/ready")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    return ready
+
+
+def _family(pid: int) -> list[int]:
+    """Answer it and its children: a stopped postmaster alone would be noticed by nobody."""
+    with suppress(OSError):
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [pid, *map(int, children)]
+    return [pid]
+
+
+def _signal(pids: list[int], number: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+__all__ = ["Failed", "Fleet", "Struck"]

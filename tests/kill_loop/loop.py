@@ -1,0 +1,179 @@
+"""One run: start, hit, wait until everything is settled, check."""
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.kill_loop import checks, rebuild, record, recount
+from tests.kill_loop.fleet import Fleet
+from tests.kill_loop.script import Blow, Hold, Script
+from tests.kill_loop.settling import Settling
+from tests.kill_loop.tenants import Refused, Tenants
+from tests.kill_loop.view import View
+
+MEMORY = Path("/dev/shm")  # noqa: S108  # as the tests' own servers: the discs of small machines are slow
+LOOK_SECONDS = 0.2
+SETTLE_SECONDS = 180.0
+
+
+@dataclass
+class Verdict:
+    """What came of it."""
+
+    script: Script
+    kills: int = 0
+    sends: int = 0
+    unknown: int = 0
+    broken: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    seconds: float = 0.0
+
+    @property
+    def problems(self) -> list[str]:
+        """Every sentence about something that was broken."""
+        return [f"{name}: {problem}" for name, found in self.broken.items() for problem in found]
+
+    @property
+    def kept(self) -> bool:
+        """Whether every promise was."""
+        return bool(self.kills == len(self.script.blows) and self.sends) and not self.problems
+
+    def figures(self) -> dict[str, object]:
+        """Answer what the last line says."""
+        named = ("doubled", "lost", "over_limit", "after_pause", "rebuild_differs")
+        figures: dict[str, object] = {"kills": self.kills, "sends": self.sends}
+        figures |= {name: len(self.broken.get(name, [])) for name in named[:2]} | {"unknown": self.unknown}
+        figures |= {name: len(self.broken.get(name, [])) for name in named[2:]}
+        others = sum(len(found) for name, found in self.broken.items() if name not in named)
+        return {**figures, "others": others, "seconds": round(self.seconds), "seed": self.script.seed}
+
+
+async def run(script: Script, console: Console, *, keep: bool = False) -> Verdict:
+    """Answer the verdict; data and logs stay where something was broken, and the console says where."""
+    path = Path(tempfile.mkdtemp(prefix="outrider-kill-loop-", dir=MEMORY if MEMORY.is_dir() else None))
+    began, verdict = time.monotonic(), Verdict(script)
+    try:
+        with ExitStack() as stack:
+            fleet = Fleet(path, script)
+            stack.callback(fleet.stop)
+            await _Run(fleet, script, verdict, View(console, script, fleet)).go()
+    finally:
+        verdict.seconds = time.monotonic() - began
+        if keep or not verdict.kept:
+            console.print(f"data and logs: {path}/", markup=False)
+        else:
+            shutil.rmtree(path)
+    return verdict
+
+
+@dataclass
+class _Run:
+    fleet: Fleet
+    script: Script
+    verdict: Verdict
+    view: View
+
+    async def go(self) -> None:
+        """Everything happened, and the verdict says what came of it."""
+        self.view.say(f"starting two of every service; the clock is {self.script.clock}")
+        await self.fleet.start()
+        tenants = Tenants(self.fleet, self.script)
+        try:
+            await tenants.prepare()
+            self.view.say(f"{len(tenants.campaigns)} campaigns run, {self.script.daily_limit} a day and credential")
+            with self.view.live():
+                if await self._everything(tenants):
+                    await self._check(tenants)
+        finally:
+            await tenants.web.aclose()
+        if tenants.wrongs:
+            self.verdict.broken["answers"] = tenants.wrongs
+
+    async def _everything(self, tenants: Tenants) -> bool:
+        """Blows and calls are over, and everything is settled; False where that was waited for in vain."""
+        began = time.monotonic()
+        calls = asyncio.create_task(self._calls(tenants, began))
+        blows = list(self.script.blows)
+        while blows or self.fleet.down():
+            if blows and blows[0].at <= time.monotonic() - began:
+                self._strike(blows.pop(0))
+            await self._tend("blows")
+        try:
+            while not calls.done():
+                await self._tend("the last calls")
+            await calls
+        except Refused as refused:
+            self.verdict.broken["lost"] = [str(refused)]
+            return False
+        return await self._settled()
+
+    def _strike(self, blow: Blow) -> None:
+        self.view.said(f"{blow.kind} {blow.victim} for {blow.seconds:g} s")
+        self.fleet.strike(blow)
+        self.verdict.kills += 1
+
+    async def _tend(self, doing: str) -> None:
+        self.fleet.tend()
+        self.view.show(doing)
+        await asyncio.sleep(LOOK_SECONDS / 4)
+
+    async def _calls(self, tenants: Tenants, began: float) -> None:
+        """Batches are dispatched, campaigns paused and resumed; in the end none is paused."""
+
+        async def hold(hold: Hold) -> None:
+            await asyncio.sleep(max(0.0, hold.at - (time.monotonic() - began)))
+            await tenants.hold(hold)
+
+        await asyncio.gather(tenants.dispatch_all(), *(hold(one) for one in self.script.holds))
+        for campaign in tenants.campaigns:
+            await tenants.resume(campaign)
+
+    async def _settled(self) -> bool:
+        """Whether nothing is left to do anywhere."""
+        settling = Settling(self.fleet)
+        deadline = time.monotonic() + SETTLE_SECONDS + self.script.seconds
+        looking: asyncio.Task[Sequence[str]] | None = None
+        left: Sequence[str] = ()
+        while time.monotonic() < deadline:
+            if looking is None:
+                looking = asyncio.create_task(settling.left())
+            elif looking.done():
+                left, looking = looking.result(), None
+                if not left:
+                    return True
+            await self._tend(f"settling: {', '.join(left)}"[:150])
+        self.verdict.broken["stuck"] = [*left, *self.fleet.said[-10:]]
+        await self._check_records()
+        return False
+
+    async def _check(self, tenants: Tenants) -> None:
+        """Nothing moves: the records are read, the pages shown, the projections rebuilt."""
+        pages = await tenants.statistics()
+        log = await self._check_records()
+        self.verdict.broken["statistics"] = list(recount.differences(log, pages))
+        self.view.show("rebuilding every projection")
+        self.fleet.stop_services()
+        self.verdict.broken["rebuild_differs"] = await rebuild.differing(
+            self.fleet.site.database_url, self.script.clock
+        )
+
+    async def _check_records(self) -> checks.Log:
+        """Answer the log, held against the mail server's record."""
+        sink = record.sink(self.fleet.site.sandbox_home, self.fleet.keys.hash_key)
+        log = await record.log(self.fleet.site.database_url)
+        self.verdict.sends = len(sink.letters)
+        self.verdict.unknown = len(checks.unknown(log))
+        self.verdict.broken |= {
+            "doubled": list(checks.doubled(log, sink)),
+            "lost": list(checks.lost(log, sink)),
+            "unexplained": list(checks.unexplained(log, self.fleet.struck)),
+            "over_limit": list(checks.over_limit(log, sink)),
+            "after_pause": list(checks.after_pause(log)),
+        }
+        return log

@@ -1,0 +1,219 @@
+"""What the dispatcher makes of the sender's and the mailboxes' reports, on real servers."""
+
+from collections.abc import AsyncGenerator, Mapping
+from datetime import timedelta
+from functools import partial
+from itertools import pairwise
+from uuid import UUID
+
+import pytest
+
+from outrider.events.campaign import (
+    CampaignCompleted,
+    CampaignPaused,
+    CampaignSettings,
+    NoSmtpCredentials,
+    PauseCampaign,
+    ResumeCampaign,
+    StepPlan,
+    StepsRetimed,
+)
+from outrider.events.contact import ContactUnsubscribed
+from outrider.events.credential import CredentialDisabled, CredentialRefused, ReenableCredential
+from outrider.events.delivery import DeliveryDeferred, DeliveryUnknown, EmailBounced, SendStep
+from outrider.events.enrollment import EnrollmentBounced, EnrollmentFinished, EnrollmentUnsubscribed
+from outrider.events.ids import new_id
+from outrider.events.inbound import OptOutReceived
+from outrider.events.log import Write
+from tests.support.dispatcher import Office, fields_of, office
+
+AT_ONCE = (StepPlan(position=1, delay_minutes=0, thread=False), StepPlan(position=2, delay_minutes=0, thread=True))
+ONE = AT_ONCE[:1]
+
+
+@pytest.fixture
+async def found(urls: Mapping[str, str], bus_url: str) -> AsyncGenerator[Office]:
+    async with office(urls, bus_url) as running:
+        yield running
+
+
+async def open_sends(found: Office, *, held: bool) -> int:
+    count = await found.desk.work.fetchval(
+        "select count(*) from todos where kind = 'send_step' and done_at is null and held = $1", held
+    )
+    return int(count)
+
+
+def bounced(found: Office, job: SendStep) -> EmailBounced:
+    return EmailBounced(
+        **fields_of(job), kind="hard", status_code="550", reason="user_unknown", bounced_at=found.desk.clock.now()
+    )
+
+
+async def refuse(found: Office, job: SendStep) -> None:
+    """The sender reports that the server refused the credential itself."""
+    now = found.desk.clock.now()
+    deferred = DeliveryDeferred(
+        **fields_of(job), by="credential", status_code="535", not_before=now, first_attempt_at=now
+    )
+    await found.claim(job)
+    await found.report(job, deferred)
+    refused = CredentialRefused(
+        credential_id=job.credential_id,
+        campaign_id=job.campaign_id,
+        day=now.date(),
+        kind="auth_failed",
+        status_code="535",
+    )
+    stream = f"credentialDay-{job.credential_id}+{now.date()}"
+    await found.sender.append(found.account, Write(stream, None, [refused], new_id()))
+
+
+async def test_a_step_is_told_after_the_one_before_and_the_last_one_completes_the_campaign(found: Office) -> None:
+    campaign, _ = await found.campaign(steps=AT_ONCE)
+    await found.dispatched(campaign, await found.import_people("a@example.com"))
+    first = await found.job()
+    assert (first.attempt, first.previous_delivery_id, len(found.told)) == (1, None, 0)
+    await found.send(first)
+    second = await found.job(2)
+    assert second.previous_delivery_id == first.delivery_id
+    await found.claim(second)
+    unknown = DeliveryUnknown(**fields_of(second), reason="no_outcome", at=found.desk.clock.now())
+    await found.report(second, unknown)
+    await found.until("it finishes", lambda: found.has(f"enrollment-{first.enrollment_id}", EnrollmentFinished))
+    await found.until("all is complete", lambda: found.has(f"campaign-{campaign}", CampaignCompleted))
+
+
+async def test_a_step_that_left_late_moves_those_behind_it(found: Office) -> None:
+    campaign, _ = await found.campaign()
+    await found.dispatched(campaign, await found.import_people("a@example.com"))
+    job = await found.job()
+    sent_at = job.planned_at + timedelta(hours=2)
+    await found.send(job, at=sent_at)
+    await found.until("step 2 moves", lambda: found.has(f"plan-{campaign}", StepsRetimed))
+    (moved,) = await found.events(f"plan-{campaign}")
+    assert isinstance(moved, StepsRetimed)
+    (step,) = moved.steps
+    assert (step.position, moved.reason) == (2, "sent_late")
+    assert timedelta(0) <= step.at - sent_at - timedelta(days=3) < timedelta(seconds=2)
+
+    async def is_moved() -> bool:
+        due = await found.desk.work.fetchval("select due_at from todos where kind = 'send_step' and ordinal = 2")
+        return bool(due == step.at)
+
+    await found.until("its to-do moves", is_moved)
+
+
+async def test_a_deferred_step_comes_again_as_the_next_attempt(found: Office) -> None:
+    campaign, _ = await found.campaign(steps=ONE)
+    await found.dispatched(campaign, await found.import_people("a@example.com"))
+    job = await found.job()
+    now = found.desk.clock.now()
+    await found.claim(job)
+    deferred = DeliveryDeferred(
+        **fields_of(job), by="recipient_server", status_code="451", not_before=now, first_attempt_at=now
+    )
+    await found.report(job, deferred)
+    again = await found.job()
+    assert (again.attempt, again.first_attempt_at, again.planned_at) == (2, now, job.planned_at)
+
+
+async def test_a_pause_holds_everything_and_a_resume_spaces_what_is_overdue(found: Office) -> None:
+    settings = CampaignSettings(min_wait_seconds=30, max_wait_seconds=30)
+    campaign, _ = await found.campaign(settings, steps=ONE)
+    await found.dispatched(campaign, await found.import_people("a@example.com", "b@example.com", "c@example.com"))
+    job = await found.job()
+    await found.do(PauseCampaign, campaign_id=campaign)
+
+    async def all_held() -> bool:
+        return await open_sends(found, held=True) == 3
+
+    await found.until("all are held", all_held)
+    await found.desk.tables.execute("update steps set due_at = due_at - interval '1 hour'")  # as if time had passed
+    await found.do(ResumeCampaign, campaign_id=campaign)
+    await found.until("they are timed anew", lambda: found.has(f"plan-{campaign}", StepsRetimed))
+    (moved,) = await found.events(f"plan-{campaign}")
+    assert isinstance(moved, StepsRetimed)
+    times = sorted(step.at for step in moved.steps)
+    assert [later - earlier for earlier, later in pairwise(times)] == [timedelta(seconds=30)] * 2
+
+    async def none_held() -> bool:
+        return await open_sends(found, held=False) == 3
+
+    await found.until("they are released", none_held)
+    assert (await found.job()).delivery_id == job.delivery_id
+
+
+async def test_too_many_bounces_disable_the_credential_and_the_last_one_pauses_the_campaign(found: Office) -> None:
+    settings = CampaignSettings(min_wait_seconds=0, max_wait_seconds=0, bounce_min_sends=2)
+    campaign, (credential,) = await found.campaign(settings, steps=ONE)
+    await found.dispatched(campaign, await found.import_people("a@example.com", "b@example.com", "c@example.com"))
+    for job in [await found.job(), await found.job()]:
+        await found.claim(job)
+        await found.report(job, bounced(found, job))
+        stream = f"enrollment-{job.enrollment_id}"
+        await found.until("the enrollment ends", partial(found.has, stream, EnrollmentBounced))
+    await found.until("it is disabled", lambda: found.has(f"credential-{credential}", CredentialDisabled))
+    await found.until("it is paused", lambda: found.has(f"campaign-{campaign}", CampaignPaused))
+    with pytest.raises(NoSmtpCredentials):
+        await found.do(ResumeCampaign, campaign_id=campaign)
+    answer = await found.do(ReenableCredential, campaign_id=campaign, credential_id=credential)
+    assert answer.body == {"id": str(credential), "status": "enabled"}
+    await found.do(ResumeCampaign, campaign_id=campaign)
+
+
+async def test_a_refused_log_in_stops_that_credential_alone_and_loses_nothing(found: Office) -> None:
+    campaign, credentials = await found.campaign(credentials=2, steps=ONE)
+    await found.dispatched(campaign, await found.import_people(*(f"p{n}@example.com" for n in range(4))))
+    jobs = [await found.job() for _ in range(4)]
+    bad = jobs[0].credential_id
+    await refuse(found, jobs[0])
+    await found.until("it is disabled", lambda: found.has(f"credential-{bad}", CredentialDisabled))
+    assert not await found.has(f"credential-{(set(credentials) - {bad}).pop()}", CredentialDisabled)
+
+    async def both_held() -> bool:
+        return await open_sends(found, held=True) == 2
+
+    await found.until("its sends wait", both_held)
+    assert not await found.has(f"campaign-{campaign}", CampaignPaused)
+    found.told.clear()
+    await found.do(ReenableCredential, campaign_id=campaign, credential_id=bad)
+    again = [await found.job(), await found.job()]
+    assert {job.credential_id for job in again} == {bad}
+    assert {job.attempt for job in again} == {1, 2}
+
+
+async def test_no_more_is_told_than_the_credential_has_left_today(found: Office) -> None:
+    campaign, _ = await found.campaign(daily_limit=2, steps=ONE)
+    import_id = await found.import_people(*(f"p{n}@example.com" for n in range(3)))
+    assert (await found.dispatched(campaign, import_id)).body["scheduled"] == 3
+    await found.desk.work.execute("update todos set due_at = now() where kind = 'send_step'")  # as if planned for today
+    jobs = [await found.job(), await found.job()]
+    for job in jobs:
+        await found.send(job)
+
+    async def all_settled() -> bool:
+        return await open_sends(found, held=False) == 1
+
+    await found.until("two are settled", all_settled)
+    assert found.told == []
+
+
+async def test_an_opt_out_ends_every_enrollment_of_the_person(found: Office) -> None:
+    import_id = await found.import_people("a@example.com")
+    campaigns: list[UUID] = []
+    for _ in range(2):
+        campaign, _ = await found.campaign()
+        await found.dispatched(campaign, import_id)
+        campaigns.append(campaign)
+    jobs = [await found.job(), await found.job()]
+    await found.send(jobs[0])
+    opted = OptOutReceived(
+        **{name: value for name, value in fields_of(jobs[0]).items() if name != "attempt"},
+        received_at=found.desk.clock.now(),
+    )
+    await found.receive(jobs[0], opted)
+    for job in jobs:
+        stream = f"enrollment-{job.enrollment_id}"
+        await found.until("it ends", partial(found.has, stream, EnrollmentUnsubscribed))
+    assert await found.has(f"contact-{jobs[0].contact_id}", ContactUnsubscribed)
