@@ -39,13 +39,8 @@ async def test_each_class_is_recorded_about_the_message_it_answers_and_nothing_i
         left.delivery: [OptOutReceived],
     }
     assert silent.delivery not in await box.kinds()
-    events = {item.event.delivery_id: item for item in await box.inbound() if isinstance(item.event, ReplyReceived)}
-    item = events[replied.delivery]
-    assert (item.stream, item.event.contact_id, item.event.position) == (
-        f"inbound-{replied.enrollment}",
-        replied.contact,
-        1,
-    )
+    [(item, event)] = [(item, item.event) for item in await box.inbound() if isinstance(item.event, ReplyReceived)]
+    assert (item.stream, event.contact_id, event.position) == (f"inbound-{replied.enrollment}", replied.contact, 1)
     words = {"subject": "Re: Hello", "snippet": "Yes, tell me more."}
     assert await box.words(replied.contact, f"inbound-{item.cause}") == words
     [hard] = [item.event for item in await box.inbound() if isinstance(item.event, BounceReceived)]

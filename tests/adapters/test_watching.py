@@ -103,6 +103,6 @@ async def test_a_removed_mailbox_is_watched_no_more(box: Inbox) -> None:
         await box.watcher.tables.execute("delete from mailboxes")
 
         async def free() -> bool:
-            return await box.watcher.pool.fetchval("select count(*) from log.leases") == 0
+            return not await box.watcher.pool.fetchval("select count(*) from log.leases")
 
         await until("nobody watches", free, 30)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from outrider.events.account import AccountOpened, PlanChanged
@@ -28,7 +28,7 @@ def evolve(state: Counter, event: Event) -> Counter:
     """Count."""
     match event:
         case AccountOpened():
-            return Counter(True, state.changes, event.monthly_limit)
+            return replace(state, opened=True, limit=event.monthly_limit)
         case PlanChanged():
             return Counter(state.opened, state.changes + 1, event.monthly_limit)
         case _:

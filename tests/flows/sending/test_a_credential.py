@@ -107,12 +107,15 @@ async def test_a_changed_credential_cuts_no_mail_that_is_under_way(
     post: Mailing, sink: SmtpSink, start: StartSender
 ) -> None:
     credential = await post.credential(sink.port)
-    first, second = await post.people(2, credential)
-    sink.behave("accepted", Stall(1), times=1)
+    known, first, second = await post.people(3, credential)
+    sink.behave("accepted", Stall(3), recipient=first.email)
     async with smtp_sink({USER: PASSWORD}) as other, start():
+        job = await post.job(known, credential)
+        await post.tell(job)  # until its server has answered once, a credential has one slot alone
+        await post.settled(job)
         slow = await post.job(first, credential)
         await post.tell(slow)
-        await sink.until(lambda: len(sink.messages) == 1)
+        await sink.until(lambda: len(sink.messages) == 2)
         await post.put_server(credential, other.port)
         changed = CredentialChanged(credential_id=credential, campaign_id=post.campaign, daily_limit=100)
         await post.record(f"credential-{credential}", changed)
