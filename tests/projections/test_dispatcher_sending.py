@@ -12,9 +12,12 @@ from outrider.events.campaign import (
     CampaignCompleted,
     CampaignPaused,
     CampaignSettings,
+    ChangeCampaign,
+    Day,
     NoSmtpCredentials,
     PauseCampaign,
     ResumeCampaign,
+    SendWindow,
     StepPlan,
     StepsRetimed,
 )
@@ -116,6 +119,39 @@ async def test_a_deferred_step_comes_again_as_the_next_attempt(found: Office) ->
     await found.report(job, deferred)
     again = await found.job()
     assert (again.attempt, again.first_attempt_at, again.planned_at) == (2, now, job.planned_at)
+
+
+async def test_a_retry_outside_the_window_waits_until_it_opens(found: Office) -> None:
+    import_id = await found.import_people("ann@example.com")
+    campaign_id, _ = await found.campaign(steps=ONE)
+    await found.dispatched(campaign_id, import_id)
+    job = await found.job()
+    now = found.desk.clock.now()
+    days: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+    window = SendWindow(days=(days[(now + timedelta(days=2)).weekday()],), start="09:00", end="17:00", timezone="UTC")
+    settings = CampaignSettings(min_wait_seconds=0, max_wait_seconds=0, send_window=window)
+    await found.claim(job)
+    await found.do(ChangeCampaign, campaign_id=campaign_id, settings=settings)
+
+    async def retimed() -> bool:
+        return bool(
+            await found.desk.work.fetchval("select bool_and(done_at is not null) from todos where kind = 'retime'")
+        )
+
+    await found.until("the change is carried out: what follows is the retry's own", retimed)
+    deferred = DeliveryDeferred(
+        **fields_of(job), by="recipient_server", status_code="451", not_before=now, first_attempt_at=now
+    )
+    await found.report(job, deferred)
+
+    async def moved() -> bool:
+        row = await found.desk.work.fetchrow("select due_at, data from todos where kind = 'send_step'")
+        assert row is not None
+        later = row["due_at"] > now + timedelta(hours=24) and row["due_at"].hour == 9
+        return bool(later and row["data"]["attempt"] == 2)
+
+    await found.until("the second attempt is due when the window opens", moved)
+    assert found.told == []
 
 
 async def test_a_pause_holds_everything_and_a_resume_spaces_what_is_overdue(found: Office) -> None:

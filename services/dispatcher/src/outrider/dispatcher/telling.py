@@ -1,17 +1,22 @@
 """To-do `send_step`: what is due is told to the sender, no more at once than a credential can take."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from outrider.dispatcher.desk import Desk
+from outrider.dispatcher.dispatching import window_of
+from outrider.dispatcher.dispatching import zones as zones_of
+from outrider.dispatcher.windows import next_open
+from outrider.events import vault
 from outrider.events.bus import Bus
+from outrider.events.campaign import CampaignSettings
 from outrider.events.delivery import SendStep
 from outrider.events.ids import delivery_id, partition
-from outrider.events.todo import Todo
+from outrider.events.todo import Todo, move
 
 OUTSTANDING: Final = 20
 """Told at once per credential and not settled."""
@@ -34,6 +39,10 @@ select c.credential_id, c.daily_limit, c.follow_ups_exempt, c.usable and not coa
 from credentials c
 left join credential_days d on d.credential_id = c.credential_id and d.day = $2
 where c.credential_id = any($1)
+"""
+WINDOWS = """
+select campaign_id, settings from campaigns
+where campaign_id = any($1) and jsonb_typeof(settings -> 'send_window') = 'object'
 """
 
 
@@ -89,8 +98,46 @@ async def lanes(desk: Desk) -> Mapping[UUID, int]:
 
 
 async def send_step(desk: Desk, bus: Bus, todos: Sequence[Todo]) -> None:
-    """The sender has been told of each."""
-    await asyncio.gather(*(_tell(desk, bus, item) for item in todos))
+    """The sender has been told of each whose window is open; the others fall due when it opens next.
+
+    A plan lies inside its window, but a retry, or what a standstill made late, may come at any time.
+    """
+    closed = await _closed(desk, todos)
+    if closed:
+        async with desk.work.acquire() as db, db.transaction():
+            await move(db, "send_step", list(closed), list(closed.values()))
+    await asyncio.gather(*(_tell(desk, bus, item) for item in todos if item.key not in closed))
+
+
+async def _closed(desk: Desk, todos: Sequence[Todo]) -> Mapping[str, datetime]:
+    """By key, when the window of each opens that is closed now; those of one batch stay a shortest wait apart."""
+    settings = await _windows(desk, {item.scope for item in todos if item.scope is not None})
+    if not settings:
+        return {}
+    zones = await _zones(desk, [item for item in todos if item.scope in settings])
+    now = desk.clock.now()
+    found: dict[str, datetime] = {}
+    for item in todos:
+        if item.scope is not None and (mine := settings.get(item.scope)) is not None:
+            opens = next_open(window_of(mine.send_window), zones.get(UUID(item.data["contact_id"])), now)
+            if opens > now:
+                found[item.key] = opens + timedelta(seconds=len(found) * mine.min_wait_seconds)
+    return found
+
+
+async def _windows(desk: Desk, campaigns: Collection[UUID]) -> Mapping[UUID, CampaignSettings]:
+    """The settings of those among the campaigns that have a window."""
+    rows = await desk.tables.fetch(WINDOWS, list(campaigns))
+    return {row["campaign_id"]: CampaignSettings.model_validate(row["settings"]) for row in rows}
+
+
+async def _zones(desk: Desk, todos: Sequence[Todo]) -> Mapping[UUID, str]:
+    """The zone of each contact that has one."""
+    found: dict[UUID, str] = {}
+    for account in {item.account_id for item in todos}:
+        contacts = [UUID(item.data["contact_id"]) for item in todos if item.account_id == account]
+        found.update(zones_of(await vault.get_many(desk.log_pool, account, contacts, "person")))
+    return found
 
 
 async def _tell(desk: Desk, bus: Bus, item: Todo) -> None:
