@@ -36,15 +36,22 @@ WELL = {
 
 
 @asynccontextmanager
-async def scripted(**answers: bytes | None) -> AsyncGenerator[tuple[Mailbox, list[str]]]:
-    """Run a server that answers each command as told, a good server otherwise; gives also what it was asked."""
-    script: Mapping[str, bytes | None] = {**WELL, **answers}
+async def scripted(**answers: bytes | list[bytes] | None) -> AsyncGenerator[tuple[Mailbox, list[str]]]:
+    """Run a server that answers each command as told, a good server otherwise; gives also what it was asked.
+
+    A list holds the answers to one command, one after the other.
+    """
+    script: Mapping[str, bytes | list[bytes] | None] = {**WELL, **answers}
     asked: list[str] = []
     writers: list[asyncio.StreamWriter] = []
 
+    def taken(name: str) -> bytes | None:
+        answer = script.get(name, b"%t BAD what\r\n")
+        return answer.pop(0) if isinstance(answer, list) else answer
+
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers.append(writer)
-        answer, tag = script["hello"], b""
+        answer, tag = taken("hello"), b""
         while answer != DROP:
             if answer is not None:
                 writer.write(answer.replace(b"%t", tag))
@@ -55,7 +62,7 @@ async def scripted(**answers: bytes | None) -> AsyncGenerator[tuple[Mailbox, lis
             words = line.upper().split()
             tag = tag if words[0] == b"DONE" else words[0]
             name = next(word for word in (words if words[0] == b"DONE" else words[1:]) if word != b"UID").decode()
-            answer = script.get(name, b"%t BAD what\r\n")
+            answer = taken(name)
         writer.close()
 
     server = await asyncio.start_server(converse, "127.0.0.1", 0)
@@ -166,6 +173,23 @@ async def test_a_fetch_is_understood_in_every_form(answer: bytes) -> None:
         assert (head.uid, head.size, head.content) == (5, 9, b"A: ")
         assert "UID FETCH 5,6 (UID RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER]<0.65536>)" in asked[-1]
         await session.close()
+
+
+async def test_a_message_that_the_server_cannot_read_hides_no_other() -> None:
+    good = b'* 2 FETCH (UID 6 RFC822.SIZE 9 BODY[HEADER]<0> "A: ")\r\n%t OK fetched\r\n'
+    refused, there = b"%t NO message is corrupt\r\n", b"* 1 FETCH (UID 5)\r\n%t OK fetched\r\n"
+    async with scripted(FETCH=[refused, refused, there, good]) as (mailbox, _):
+        session = await opened(mailbox)
+        assert [head.uid async for head in session.headers([5, 6])] == [6]
+        await session.close()
+
+
+@pytest.mark.parametrize("words", [b"NO mailbox is gone", b"NO [UNAVAILABLE] later", b"BAD what"])
+async def test_a_server_that_refuses_every_fetch_breaks_the_session(words: bytes) -> None:
+    async with scripted(FETCH=b"%t " + words + b"\r\n") as (mailbox, _):
+        session = await opened(mailbox)
+        with pytest.raises(Broken):
+            _ = [head async for head in session.headers([5, 6])]
 
 
 async def test_headers_are_fetched_25_at_a_time() -> None:

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from outrider.events.leases import take
 from outrider.reply_watcher.watching import Watchers
 from tests.kernel.until import until
 from tests.support.inbox import ANN, PASSWORD, Inbox, inbox, reply
@@ -60,6 +61,17 @@ async def test_an_answer_is_recorded_at_the_bell_by_one_replica_and_then_by_the_
             await answered(box, 3)
             assert box.server.connections == 2
     assert await box.watcher.pool.fetchval("select count(*) from log.leases") == 0
+
+
+async def test_a_mailbox_of_a_replica_that_is_gone_is_taken_over_once_its_lease_runs_out(box: Inbox) -> None:
+    await box.add(uuid4(), EVE, mailbox=uuid4())
+    lease = f"mailbox-{box.mailbox}"
+    assert await take(box.watcher.pool, lease, uuid4(), 3600)
+    async with running(box.watchers()):
+        await answered(box, 1, EVE)
+        assert box.server.connections == 1
+        await box.watcher.pool.execute("update log.leases set until = clock_timestamp() where name = $1", lease)
+        await answered(box, 2)
 
 
 async def test_a_lost_connection_is_made_again(box: Inbox) -> None:

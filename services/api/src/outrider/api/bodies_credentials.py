@@ -41,7 +41,7 @@ class NewSmtpCredential(Body):
 
     shown = frozenset({
         "id", "sent_today", "remaining_today", "sends", "bounces", "bounce_rate", "disabled_at", "disabled_reason",
-        "smtp_error",
+        "smtp_error", "imap_error",
     })  # fmt: skip
 
     label: Name | None = None

@@ -146,13 +146,21 @@ async def _credentials(call: Call, campaign: UUID) -> list[Json]:
     ids = [row["credential_id"] for row in rows]
     pool, account = call.gateway.log_pool, call.account_id
     servers = await vault.get_many(pool, account, ids, "server")
-    errors = await vault.get_many(pool, account, ids, "smtp_error")
+    said = {
+        name: {owner: value.get("reply") for owner, value in (await vault.get_many(pool, account, ids, name)).items()}
+        for name in ("smtp_error", "imap_error")
+    }
     return [
-        _credential(row, servers.get(row["credential_id"], {}), errors.get(row["credential_id"], {})) for row in rows
+        {
+            **_credential(row, servers.get(row["credential_id"], {})),
+            "smtp_error": said["smtp_error"].get(row["credential_id"]) if row["disabled_at"] is not None else None,
+            "imap_error": said["imap_error"].get(row["credential_id"]),
+        }
+        for row in rows
     ]
 
 
-def _credential(row: Row, server: Json, error: Json) -> Json:
+def _credential(row: Row, server: Json) -> Json:
     return {
         "id": row["credential_id"],
         "label": server.get("label"),
@@ -176,7 +184,6 @@ def _credential(row: Row, server: Json, error: Json) -> Json:
         "bounce_rate": percent(row["bounces"], row["sends"]),
         "disabled_at": row["disabled_at"],
         "disabled_reason": row["disabled_reason"],
-        "smtp_error": error.get("reply") if row["disabled_at"] is not None else None,
     }
 
 
