@@ -3,7 +3,7 @@
 from collections import Counter
 
 from outrider.events.tokens import Keyring, message_id
-from tests.support.client import Campaign, Replied
+from tests.support.client_answers import Campaign, Replied
 from tests.support.story import DAY, Story, delivery_of
 
 

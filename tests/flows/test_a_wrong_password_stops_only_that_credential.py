@@ -1,6 +1,6 @@
 """A server that refuses the login costs no mail: the credential is disabled, and says why in the server's words."""
 
-from tests.support.client import Campaign, Credential
+from tests.support.client_answers import Campaign, Credential
 from tests.support.story import Story
 
 WORDS = "5.7.8 Username and password not accepted"

@@ -2,7 +2,8 @@
 
 from outrider.local.services import SERVICES
 from tests.support import story_log
-from tests.support.client import Campaign, Json
+from tests.support.client import Json
+from tests.support.client_answers import Campaign
 from tests.support.story import DAY, Story
 
 PASSWORD, IMAP_PASSWORD = "Zq7pässwort-smtp", "Zq7pässwort-imap"  # the sandbox takes any

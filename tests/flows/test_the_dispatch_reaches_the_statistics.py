@@ -1,6 +1,6 @@
 """From POST dispatch to GET campaign: the figures of the page that the product was asked for with."""
 
-from tests.support.client import Rates, Totals
+from tests.support.client_answers import Rates, Totals
 from tests.support.story import Story
 
 BATCH = 50

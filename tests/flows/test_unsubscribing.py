@@ -5,7 +5,7 @@ import re
 import httpx
 
 from outrider.local.sandbox_record import Accepted
-from tests.support.client import Contact
+from tests.support.client_answers import Contact
 from tests.support.story import DAY, Story
 
 

@@ -17,8 +17,9 @@ from tests.kill_loop.script import Blow, Hold, Script
 from tests.kill_loop.settling import Settling
 from tests.kill_loop.tenants import Refused, Tenants
 from tests.kill_loop.view import View
+from tests.support.servers import MEMORY
 
-MEMORY = Path("/dev/shm")  # noqa: S108  # as the tests' own servers: the discs of small machines are slow
+PLACE = MEMORY if MEMORY.is_dir() else None  # the discs of small machines are slow
 LOOK_SECONDS = 0.2
 SETTLE_SECONDS = 180.0
 
@@ -56,7 +57,7 @@ class Verdict:
 
 async def run(script: Script, console: Console, *, keep: bool = False) -> Verdict:
     """Answer the verdict; data and logs stay where something was broken, and the console says where."""
-    path = Path(tempfile.mkdtemp(prefix="outrider-kill-loop-", dir=MEMORY if MEMORY.is_dir() else None))
+    path = Path(tempfile.mkdtemp(prefix="outrider-kill-loop-", dir=PLACE))
     began, verdict = time.monotonic(), Verdict(script)
     try:
         with ExitStack() as stack:

@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -44,7 +44,7 @@ async def differing(url: str, clock: str) -> list[str]:
 
 
 @asynccontextmanager
-async def _connected(url: str) -> "AsyncIterator[asyncpg.Connection]":
+async def _connected(url: str) -> "AsyncGenerator[asyncpg.Connection]":
     connection = await asyncpg.connect(url)
     try:
         yield connection

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from outrider.events import (  # noqa: F401  # so that every event type is known
+from outrider.events import (
     account,
     campaign,
     contact,
@@ -25,6 +25,8 @@ from outrider.events.log import recorded
 from outrider.events.message import Event, Recorded
 from outrider.events.tokens import Keyring, read_message_id
 
+CATEGORIES = (account, campaign, contact, credential, delivery, engagement, enrollment, inbound, outreach)
+"""Imported, so that every event type is known."""
 EVENTS = """
 select position, account_id, stream, version, cause, ordinal, business_at, recorded_at, meta, type, type_version, data
 from log.events order by position
@@ -77,10 +79,25 @@ def sink(home: Path, hash_key: str) -> Sink:
     return Sink(letters, foreign, refusals, {deed: frozenset(found) for deed, found in back.items()})
 
 
-def accepted(home: Path) -> int:
-    """Answer how many messages were taken so far."""
-    journal = home / "journal.jsonl"
-    return journal.read_bytes().count(b'"kind": "accepted"') if journal.exists() else 0
+@dataclass
+class Counter:
+    """How many messages were taken so far, counted line by line as the journal grows."""
+
+    home: Path
+    taken: int = 0
+    _read: int = 0
+
+    def now(self) -> int:
+        """Answer how many."""
+        journal = self.home / "journal.jsonl"
+        if journal.exists():
+            with journal.open("rb") as file:
+                file.seek(self._read)
+                for line in file:
+                    if line.endswith(b"\n"):
+                        self._read += len(line)
+                        self.taken += line.startswith(b'{"kind": "accepted"')
+        return self.taken
 
 
 async def log(url: str) -> list[Recorded[Event]]:
@@ -88,6 +105,6 @@ async def log(url: str) -> list[Recorded[Event]]:
     connection = await asyncpg.connect(url)
     try:
         await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
-        return [recorded(row) for row in await connection.fetch(EVENTS)]
+        return [recorded(dict(row)) for row in await connection.fetch(EVENTS)]
     finally:
         await connection.close()

@@ -44,25 +44,35 @@ class Person:
         return found
 
 
-def _mark(event: Event) -> str:
-    """Answer what the event makes of its enrollment."""
+MARKS: Mapping[type[Event], str] = {
+    EmailSent: "sent",
+    DeliveryUnknown: "sent",
+    EmailOpened: "opened",
+    ReplyReceived: "replied",
+    EnrollmentReplied: "replied",
+    EmailBounced: "bounced",
+    BounceReceived: "bounced",
+    EnrollmentBounced: "bounced",
+    EnrollmentUnsubscribed: "unsubscribed",
+    OptOutReceived: "unsubscribed",
+    EnrollmentStopped: "stopped",
+    EnrollmentSkipped: "stopped",
+    EnrollmentFinished: "finished",
+}
+"""What an event makes of its enrollment."""
+
+
+def _counts(event: Event) -> bool:
+    """Answer whether it makes anything of it: a robot's open does not, nor a reply that is only suspected."""
     match event:
-        case EmailSent() | DeliveryUnknown():
-            return "sent"
-        case EmailOpened(counts=True):
-            return "opened"
-        case EnrollmentReplied() | ReplyReceived(suspected=False):
-            return "replied"
-        case EmailBounced() | BounceReceived() | EnrollmentBounced():
-            return "bounced"
-        case EnrollmentUnsubscribed() | OptOutReceived():
-            return "unsubscribed"
-        case EnrollmentStopped() | EnrollmentSkipped(at_dispatch=True):
-            return "stopped"
-        case EnrollmentFinished():
-            return "finished"
+        case EmailOpened():
+            return event.counts
+        case ReplyReceived():
+            return not event.suspected
+        case EnrollmentSkipped():
+            return event.at_dispatch
         case _:
-            return ""
+            return True
 
 
 def people(log: Sequence[Recorded[Event]]) -> dict[UUID, Person]:
@@ -74,8 +84,8 @@ def people(log: Sequence[Recorded[Event]]) -> dict[UUID, Person]:
             found[event.enrollment_id] = Person(event.campaign_id, event.batch_number)
         elif isinstance(event, StepsScheduled):
             found[event.enrollment_id].credential = event.credential_id
-        elif mark := _mark(event):
-            found[cast("EmailSent", event).enrollment_id].marks.add(mark)
+        elif type(event) in MARKS and _counts(event):
+            found[cast("EmailSent", event).enrollment_id].marks.add(MARKS[type(event)])
     return found
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-MEAN_SECONDS = 2.5
+MEAN_SECONDS = 3.0
 """Between two blows."""
 STEPS = 3
 ACCOUNTS = 2
@@ -29,6 +29,8 @@ HABITS = {"": 60, "+reply1": 8, "+reply2": 8, "+bounce": 4, "+refused": 4, "+gre
 """How often each kind of person occurs; see `outrider.local.people`."""
 LETTERS = {"+reply1": 1, "+reply2": 2, "+bounce": 1, "+refused": 0}
 """How many letters somebody gets who does not get them all."""
+SLOW = 0.5
+"""Of them have a slow server, so that whoever is hit has mails under way."""
 BATCHES = 4
 
 
@@ -123,4 +125,4 @@ def _people(chance: Random, letters: float) -> Iterator[str]:
         tags = chance.choices(list(HABITS), list(HABITS.values()))[0]
         expected += LETTERS.get(tags, STEPS)
         number += 1
-        yield f"p{number}{tags}"
+        yield f"p{number}{tags}{'+slow' if chance.random() < SLOW else ''}"

@@ -32,6 +32,11 @@ class View:
     _began: float = field(default_factory=time.monotonic)
     _shown: float = 0.0
     _live: Live | None = None
+    _mails: record.Counter = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Nothing is counted yet."""
+        self._mails = record.Counter(self.fleet.site.sandbox_home)
 
     def say(self, line: str) -> None:
         """Print a line."""
@@ -58,12 +63,11 @@ class View:
         if now - self._shown < (PANEL_SECONDS if self._live else LINE_SECONDS):
             return
         self._shown = now
-        blows, taken = len(self.fleet.struck), record.accepted(self.fleet.site.sandbox_home)
+        blows, taken = len(self.fleet.struck), self._mails.now()
         if self._live is None:
             down = ", ".join(self.fleet.down()) or "nobody"
-            self.say(
-                f"{now - self._began:5.0f} s  {blows}/{len(self.script.blows)} blows  {taken} mails  down: {down}  {doing}"
-            )
+            at, of = f"{now - self._began:5.0f} s", len(self.script.blows)
+            self.say(f"{at}  {blows}/{of} blows  {taken} mails  down: {down}  {doing}")
             return
         table = Table.grid(padding=(0, 2))
         table.add_row("blows", f"{blows} of {len(self.script.blows)}", ProgressBar(len(self.script.blows), blows, 40))

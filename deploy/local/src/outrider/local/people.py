@@ -6,6 +6,7 @@
     ada+away@example.com            has an automatic reply (RFC 3834) answer the first letter, and writes nothing else
     ada+refused@example.com         is unknown to the server: 550 at RCPT
     ada+grey@example.com            is behind a greylist: 451 at the first RCPT, accepted afterwards
+    ada+slow@example.com            has a server that keeps the sender waiting a second after it took a letter
     ada+bounce@example.com          is accepted, and comes back as a report (RFC 3464) an hour later
 
 Tags may be combined: `ada+grey+open@example.com`.
@@ -40,6 +41,7 @@ class Habits:
     refused: bool = False
     greylisted: bool = False
     bounces: bool = False
+    slow: bool = False
     replies_after: int = 0
     """The letter that is answered; 0: none."""
 
@@ -76,6 +78,7 @@ def habits(address: str) -> Habits:
         refused="refused" in tags,
         greylisted="grey" in tags,
         bounces="bounce" in tags,
+        slow="slow" in tags,
         replies_after=answered[0] if answered else 0,
     )
 

@@ -38,6 +38,8 @@ LONGEST_SECONDS = 5.0
 """Nobody takes longer, in real seconds, for what takes business hours: on an ordinary clock one would wait for ever."""
 OPEN_SECONDS = 2.5
 """Nobody loads an image sooner after the message came: what is fetched within 2 s is a scanner's and no open."""
+SLOW_SECONDS = 1.0
+"""A slow server answers so long after it wrote a letter down."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Thunderbird/140.0"
 
@@ -119,6 +121,8 @@ class Sandbox:
             answer = "535 5.7.8 Username and password not accepted"
         if answer is None and moment.stage == "rcpt":
             answer = self._at_the_door(moment.recipient)
+        if answer is None and moment.stage == "accepted" and habits(moment.recipient).slow:
+            answer = Stall(SLOW_SECONDS)
         if isinstance(answer, str):
             self.record.refuse(moment, answer)
         return answer

@@ -5,32 +5,24 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
 
-import nats
 from faststream import AckPolicy
 from faststream.exceptions import IncorrectState, NackMessage, RejectMessage
 from faststream.nats import JStream, NatsBroker, PullSub
 from faststream.nats.annotations import NatsMessage
 from nats.errors import Error as NatsError
-from nats.js.api import AckPolicy as ConsumerAckPolicy
-from nats.js.api import ConsumerConfig, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import NotFoundError
 
 from outrider.events.commands import Commands, Handler, Verdict
 from outrider.events.database import DISCONNECTED, passing
 from outrider.events.errors import NotYet, Unavailable
 from outrider.events.message import Command, Job
+from outrider.events.streams import COMMANDS_STREAM, EVENTS_STREAM, MAX_DELIVER, SERVICES, consumer, declare
 from outrider.events.telemetry import logger, trace_context, traced
 
-COMMANDS_STREAM = "COMMANDS"
-EVENTS_STREAM = "EVENTS"
-SERVICES = {"dispatcher": "cmd.dispatcher", "api": "cmd.api", "sender": "cmd.send.>"}
-"""Each service's durable consumer, and the subjects that it takes."""
-ACK_WAIT_SECONDS = 30
-MAX_DELIVER = 20
+__all__ = ["BELL", "COMMANDS_STREAM", "EVENTS_STREAM", "MAX_DELIVER", "SERVICES", "VERDICTS", "Bus", "declare"]
 PUBLISH_SECONDS = 3.0
 STOP_SECONDS = 10
 WATCH_SECONDS = 2.0
@@ -45,50 +37,6 @@ BELL = "bell"
 VERDICTS = "bell.verdicts"
 J = TypeVar("J", bound=Job)
 _log = logger(__name__)
-
-
-async def declare(nats_url: str) -> None:
-    """The streams and durable consumers stand as this build wants them; what differed is updated.
-
-    A changed configuration of an existing durable is ignored by a subscriber, so nobody else declares them.
-    """
-    client = await nats.connect(nats_url, connect_timeout=10, max_reconnect_attempts=5)
-    try:
-        jetstream = client.jetstream(timeout=10)
-        for stream in (
-            StreamConfig(
-                name=COMMANDS_STREAM,
-                subjects=["cmd.>"],
-                retention=RetentionPolicy.WORK_QUEUE,
-                storage=StorageType.FILE,
-                max_age=timedelta(days=7).total_seconds(),
-            ),
-            StreamConfig(
-                name=EVENTS_STREAM,
-                subjects=["evt.>"],
-                storage=StorageType.FILE,
-                max_age=timedelta(days=30).total_seconds(),
-            ),
-        ):
-            try:
-                await jetstream.update_stream(stream)
-            except NotFoundError:
-                await jetstream.add_stream(stream)
-        for durable, subject in SERVICES.items():
-            await jetstream.add_consumer(COMMANDS_STREAM, _consumer(durable, subject))
-    finally:
-        await client.close()
-
-
-def _consumer(durable: str, subject: str) -> ConsumerConfig:
-    return ConsumerConfig(
-        durable_name=durable,
-        filter_subject=subject,
-        ack_policy=ConsumerAckPolicy.EXPLICIT,
-        ack_wait=ACK_WAIT_SECONDS,
-        max_deliver=MAX_DELIVER,
-        max_ack_pending=1000,
-    )
 
 
 class Bus:
@@ -310,7 +258,7 @@ class Bus:
             SERVICES[service],
             durable=service,
             stream=JStream(COMMANDS_STREAM, declare=False),
-            config=_consumer(service, SERVICES[service]),
+            config=consumer(service, SERVICES[service]),
             pull_sub=PullSub(batch_size=1, timeout=1.0),  # what one replica held back another could do
             max_workers=workers,
             ack_policy=AckPolicy.NACK_ON_ERROR,

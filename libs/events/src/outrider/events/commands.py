@@ -18,6 +18,8 @@ EXPIRY = timedelta(minutes=15)
 RETELL = timedelta(seconds=30)
 OLDER_POLL_SECONDS = 0.05
 OLDER_POLLS = 20
+DECISIONS = 6
+"""So many decisions hold a connection at once. Each needs another one to read and append: the pool must be larger."""
 _log = logger(__name__)
 INSERT = """
 insert into log.commands
@@ -79,6 +81,7 @@ class Commands:
         self._pool = pool
         self._clock = clock
         self._decided = asyncio.Condition()
+        self._room = asyncio.Semaphore(DECISIONS)
 
     async def accept(self, command: Command, service: str, seen: int) -> None:
         """The command is kept: it will be carried out or refused, whatever happens to the bus. Twice is once."""
@@ -133,7 +136,7 @@ class Commands:
             return False
         if not await reach(seen):
             raise NotYet(1)
-        async with self._pool.acquire() as db, db.transaction():
+        async with self._room, self._pool.acquire() as db, db.transaction():
             row = await db.fetchrow(LOCK, command_id)
             if row is None or row["status"] != "accepted":
                 raise NotYet(1)

@@ -49,7 +49,7 @@ ROLES = ("outrider_api", "outrider_dispatcher", "outrider_sender", "outrider_rep
 
 def passing(error: BaseException) -> bool:
     """Whether the same thing may go well when it is tried again later: nobody made a mistake, nothing was recorded."""
-    return isinstance(error, PASSING) and not isinstance(error, ValueError)  # ValueError: an argument of a wrong type
+    return isinstance(error, PASSING) and not isinstance(error, ValueError)  # ValueError: an address that is none
 
 
 class Db(Protocol):

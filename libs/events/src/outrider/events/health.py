@@ -31,26 +31,30 @@ class HealthServer:
             self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
-            async with asyncio.timeout(5):
-                line = await reader.readline()
-                while (await reader.readline()).strip():
-                    pass
-                status, kind, body = await self._answer(line.decode("latin-1").split(" ")[1:2])
-                head = f"HTTP/1.0 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
-                writer.write(head.encode() + body)
-                await writer.drain()
-        writer.close()
+        try:
+            with suppress(OSError, ValueError):  # whoever asked has gone, or asked too much
+                async with asyncio.timeout(5):
+                    line = await reader.readline()
+                    while (await reader.readline()).strip():
+                        pass
+                    status, kind, body = await self._answer(line.decode("latin-1").split(" ")[:2])
+                    head = f"HTTP/1.0 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+                    writer.write(head.encode() + body)
+                    await writer.drain()
+        finally:
+            writer.close()
 
-    async def _answer(self, path: Sequence[str]) -> tuple[str, str, bytes]:
-        match path:
-            case ["/health/live"]:
+    async def _answer(self, request: Sequence[str]) -> tuple[str, str, bytes]:
+        match request:
+            case ["GET", "/health/live"]:
                 return "200 OK", "application/json", b'{"status":"live"}'
-            case ["/health/ready"]:
+            case ["GET", "/health/ready"]:
                 trouble = await self._trouble()
                 body = json.dumps({"status": "not ready" if trouble else "ready", "trouble": list(trouble)}).encode()
                 return "503 Service Unavailable" if trouble else "200 OK", "application/json", body
-            case ["/metrics"]:
+            case ["GET", "/metrics"]:
                 return "200 OK", CONTENT_TYPE_LATEST, generate_latest(REGISTRY)
+            case [method, _] if method != "GET":
+                return "405 Method Not Allowed", "application/json", b'{"status":"only GET"}'
             case _:
                 return "404 Not Found", "application/json", b'{"status":"not found"}'

@@ -11,7 +11,7 @@ import uvloop
 from outrider.events.bus import Bus
 from outrider.events.clock import Clock, read_clock
 from outrider.events.commands import Commands
-from outrider.events.database import DISCONNECTED, Pool, connect, passing
+from outrider.events.database import PASSING, Pool, connect, passing
 from outrider.events.errors import Unavailable
 from outrider.events.health import HealthServer
 from outrider.events.log import Log
@@ -149,7 +149,7 @@ class Service:
         try:
             async with asyncio.timeout(2):
                 theirs: datetime = await self.log_pool.fetchval("select clock_timestamp()")
-        except DISCONNECTED:
+        except PASSING:
             return ["the database does not answer"]
         skew = abs((theirs - self.clock.real()).total_seconds())
         return [f"this machine's clock is {skew:.1f} s off the database's"] if skew > SKEW_SECONDS else []

@@ -1,5 +1,6 @@
 """Structured logs, one JSON object a line, and the trace context that travels with what is recorded."""
 
+import json
 import logging
 import sys
 from collections.abc import Generator
@@ -36,9 +37,23 @@ def configure(service: str, level: str = "INFO") -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format='{"logger": "%(name)s", "event": "%(message)s"}'
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json(service))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+
+
+class _Json(logging.Formatter):
+    """What other packages log, as one JSON object too."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {"event": record.getMessage(), "level": record.levelname.lower(), "module": record.name}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps({**line, "service": self._service})
 
 
 def logger(name: str) -> structlog.typing.FilteringBoundLogger:

@@ -14,10 +14,12 @@ from nacl.public import PrivateKey, PublicKey, SealedBox
 from outrider.events.database import Db, Pool, Row
 from outrider.events.message import Json
 
+KEY_BYTES = 32
 PUT = """
 insert into log.vault (owner, name, account_id, kind, value, expires_at)
 select * from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::jsonb[], $6::timestamptz[])
 on conflict (owner, name) do update set value = excluded.value, expires_at = excluded.expires_at
+where vault.account_id = excluded.account_id
 """
 
 
@@ -40,9 +42,12 @@ class Entry:
 
 
 async def put(db: Db | Pool, entries: Sequence[Entry]) -> None:
-    """Each value stands under (owner, name); a former one is replaced."""
-    if entries:
-        await db.execute(
+    """Each value stands under (owner, name); a former one is replaced, by the last where several are given.
+
+    Raises LookupError, with nothing of another account replaced, where an owner is another account's.
+    """
+    if entries := list({(entry.owner, entry.name): entry for entry in entries}.values()):
+        tag = await db.execute(
             PUT,
             [entry.owner for entry in entries],
             [entry.name for entry in entries],
@@ -51,6 +56,8 @@ async def put(db: Db | Pool, entries: Sequence[Entry]) -> None:
             [entry.value for entry in entries],
             [entry.expires_at for entry in entries],
         )
+        if int(tag.split()[-1]) < len(entries):
+            raise LookupError("an owner is another account's")
 
 
 async def get(db: Db | Pool, account_id: UUID, owner: UUID, name: str) -> Json | None:
@@ -108,7 +115,7 @@ class Opener:
         """The secrets of this owner. Raises Unsealable."""
         try:
             clear: Json = json.loads(self._box.decrypt(base64.b64decode(sealed["sealed"])))
-        except (CryptoError, ValueError, KeyError) as error:
+        except (CryptoError, ValueError, TypeError, KeyError) as error:
             raise Unsealable("sealed for another key, or broken") from error
         if clear.get("owner") != str(owner):
             raise Unsealable("sealed for another owner")
@@ -127,4 +134,7 @@ def _encode(key: bytes) -> str:
 
 
 def _decode(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    key = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if len(key) != KEY_BYTES:
+        raise ValueError("not a key")
+    return key

@@ -182,13 +182,16 @@ class Wire:
                 self.cut("the server refuses to idle")
                 raise Broken(self._protocol.fault)
             await self.listen(seconds)
-            self._protocol.idle_done()
-            await self._asked(idling)
+            await self._asked(self._end_idling(idling))
         finally:
             agreed.cancel()
             idling.cancel()
         while not self._protocol.idle_queue.empty():
             self._protocol.idle_queue.get_nowait()
+
+    async def _end_idling(self, idling: "asyncio.Future[Any]") -> None:
+        self._protocol.idle_done()
+        await idling
 
     async def listen(self, seconds: float) -> None:
         """Return once the bell rings or so many seconds have passed; raises Broken."""
@@ -223,7 +226,7 @@ class Wire:
             await asyncio.wait(either, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
-        except (aioimaplib.AioImapException, OSError) as error:
+        except (aioimaplib.AioImapException, OSError, RuntimeError) as error:  # uvloop's: the handler is closed
             wire.give_up(str(error))
             raise Broken(wire.fault) from None
         finally:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.message import Message
+from functools import cached_property
 from typing import Final, cast
 
 from outrider.events.rendering_text import text_of
@@ -51,7 +52,7 @@ class Mail:
         """Every Message-ID that may be the one answered, the most trustworthy first, each once."""
         return tuple(dict.fromkeys((*self.in_reply_to, *reversed(self.references), *self.returned)))
 
-    @property
+    @cached_property
     def words(self) -> str:
         """What the sender wrote himself: without quotes, without the signature."""
         return own_words(self.text)

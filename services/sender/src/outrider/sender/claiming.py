@@ -61,17 +61,8 @@ class Claims:
         Raises NotYet where the projection has not seen what the job is about, or others claim faster. Whatever else it
         raises, a claim that it may have recorded is given up.
         """
-        job = letter.job
-        stops = gates(
-            job.campaign_id,
-            job.enrollment_id,
-            job.contact_id,
-            job.credential_id,
-            letter.person.address_key,
-            letter.person.domain_key,
-            job.previous_delivery_id,
-        )
-        found = await self._look(stops)
+        job, own = letter.job, delivery.stream(letter.job.delivery_id)
+        found = await self._look(_stops(letter))
         limits = await self._limits(job)
         if limits is None:
             return NotClaimed("credential_removed")
@@ -81,11 +72,7 @@ class Claims:
         for _ in range(TRIES):
             if closed := next(filter(None, (why for _, why in found.values())), ""):
                 return NotClaimed(closed)
-            history = (
-                []
-                if job.attempt == 1
-                else await self._log.read_stream(job.account_id, delivery.stream(job.delivery_id))
-            )
+            history = [] if job.attempt == 1 else await self._log.read_stream(job.account_id, own)
             events = self._decide(letter, day, limits, mine, delivery.fold(item.event for item in history))
             if isinstance(events, NotClaimed):
                 if events.reason == "quota" and await self._refresh(job.account_id, day):
@@ -95,7 +82,7 @@ class Claims:
             try:
                 recorded = await self._append(job, len(history), day, started, claimed, found)
             except Conflict as conflict:
-                if delivery.stream(job.delivery_id) in conflict.streams:
+                if own in conflict.streams:
                     return NotClaimed("claimed_before")
                 if f"credential-{job.credential_id}" in conflict.streams:
                     raise NotYet(0.2) from None  # other limits may hold: the projection will say
@@ -181,3 +168,17 @@ class Claims:
             day.version = item.version
             day.state = quota_day.evolve(day.state, item.event)
         return day.version > before
+
+
+def _stops(letter: Letter) -> Sequence[Gate]:
+    """Every stream that can stop this message."""
+    job, person = letter.job, letter.person
+    return gates(
+        job.campaign_id,
+        job.enrollment_id,
+        job.contact_id,
+        job.credential_id,
+        person.address_key,
+        person.domain_key,
+        job.previous_delivery_id,
+    )

@@ -1,0 +1,62 @@
+# pyright: reportUnknownMemberType=false
+# nats-py leaves some options without a type.
+"""What JetStream keeps: the streams, and each service's durable consumer."""
+
+from datetime import timedelta
+
+import nats
+from nats.js.api import AckPolicy as ConsumerAckPolicy
+from nats.js.api import ConsumerConfig, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import NotFoundError
+
+COMMANDS_STREAM = "COMMANDS"
+EVENTS_STREAM = "EVENTS"
+SERVICES = {"dispatcher": "cmd.dispatcher", "api": "cmd.api", "sender": "cmd.send.>"}
+"""Each service's durable consumer, and the subjects that it takes."""
+ACK_WAIT_SECONDS = 30
+MAX_DELIVER = 20
+
+
+async def declare(nats_url: str) -> None:
+    """The streams and durable consumers stand as this build wants them; what differed is updated.
+
+    A changed configuration of an existing durable is ignored by a subscriber, so nobody else declares them.
+    """
+    client = await nats.connect(nats_url, connect_timeout=10, max_reconnect_attempts=5)
+    try:
+        jetstream = client.jetstream(timeout=10)
+        for stream in (
+            StreamConfig(
+                name=COMMANDS_STREAM,
+                subjects=["cmd.>"],
+                retention=RetentionPolicy.WORK_QUEUE,
+                storage=StorageType.FILE,
+                max_age=timedelta(days=7).total_seconds(),
+            ),
+            StreamConfig(
+                name=EVENTS_STREAM,
+                subjects=["evt.>"],
+                storage=StorageType.FILE,
+                max_age=timedelta(days=30).total_seconds(),
+            ),
+        ):
+            try:
+                await jetstream.update_stream(stream)
+            except NotFoundError:
+                await jetstream.add_stream(stream)
+        for durable, subject in SERVICES.items():
+            await jetstream.add_consumer(COMMANDS_STREAM, consumer(durable, subject))
+    finally:
+        await client.close()
+
+
+def consumer(durable: str, subject: str) -> ConsumerConfig:
+    """How a service's durable consumer is configured."""
+    return ConsumerConfig(
+        durable_name=durable,
+        filter_subject=subject,
+        ack_policy=ConsumerAckPolicy.EXPLICIT,
+        ack_wait=ACK_WAIT_SECONDS,
+        max_deliver=MAX_DELIVER,
+        max_ack_pending=1000,
+    )

@@ -1,0 +1,270 @@
+"""A service as a process: ready when everything answers, loud when something does not, gone in order when asked."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from outrider.events import service as kernel_service
+from outrider.events.account import PlanChanged
+from outrider.events.database import Db
+from outrider.events.log import Write
+from outrider.events.message import Recorded
+from outrider.events.projector import Projection
+from outrider.events.service import Service, Settings
+from outrider.events.todo import Drain, Todo, add
+from tests.kernel.until import line, process, until
+from tests.support.kernel import ACCOUNT, changed
+from tests.support.servers import Server
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def get(port: int, path: str, method: str = "GET") -> tuple[int, str]:
+    """The status and body of the health listener's answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    answer = (await reader.read()).decode()
+    writer.close()
+    head, _, body = answer.partition("\r\n\r\n")
+    return int(head.split(" ")[1]), body
+
+
+@dataclass
+class Site:
+    """A dispatcher with one reader, one to-do and one loop of no meaning."""
+
+    service: Service
+    port: int
+    drained: list[str]
+
+    async def trouble(self) -> Sequence[str]:
+        """What readiness says."""
+        status, body = await get(self.port, "/health/ready")
+        found: list[str] = json.loads(body)["trouble"]
+        assert status == (503 if found else 200)
+        return found
+
+    async def says(self, words: str) -> bool:
+        """Whether readiness says so."""
+        return any(words in one for one in await self.trouble())
+
+    async def well(self) -> bool:
+        """Whether it is ready."""
+        return not await self.trouble()
+
+
+@asynccontextmanager
+async def running_service(urls: Mapping[str, str], nats_url: str) -> AsyncGenerator[Site]:
+    port = free_port()
+    url = urls["outrider_dispatcher"]
+    service = await Service(
+        "dispatcher",
+        Settings(database_url=url, log_url=url, nats_url=nats_url, health_listen=f"127.0.0.1:{port}", hash_key=""),
+    ).open()
+    await service.tables.execute("create table if not exists seen (position bigint primary key)")
+    projection = Projection("dispatcher.seen.v1")
+
+    @projection.on(PlanChanged)
+    async def note(db: Db, events: Sequence[Recorded[PlanChanged]]) -> None:
+        await db.executemany("insert into seen values ($1)", [(event.position,) for event in events])
+
+    site = Site(service, port, [])
+
+    async def do(todos: Sequence[Todo]) -> None:
+        site.drained += [todo.key for todo in todos]
+
+    reader = service.read(projection)
+    service.drain(Drain("note_it", do, service.work, service.clock), reader)
+    running = asyncio.create_task(service.run())
+    try:
+        yield site
+    finally:
+        service.stop.set()
+        async with asyncio.timeout(30):
+            await running
+
+
+async def test_a_service_that_runs_is_ready_and_shows_its_figures(urls: Mapping[str, str], bus_url: str) -> None:
+    async with running_service(urls, bus_url) as site:
+        await until("it listens", lambda: listens(site.port))
+        await until("it is ready", site.well)
+        assert await get(site.port, "/health/live") == (200, '{"status":"live"}')
+        status, figures = await get(site.port, "/metrics")
+        assert status == 200
+        assert "outrider_append_groups_total" in figures
+        assert (await get(site.port, "/elsewhere"))[0] == 404
+        assert (await get(site.port, "/health/live", "DELETE"))[0] == 405
+        _, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        writer.close()  # without a word
+
+
+async def listens(port: int) -> bool:
+    try:
+        return (await get(port, "/health/live"))[0] == 200
+    except OSError:
+        return False
+
+
+async def test_a_reader_that_stopped_shows_in_health_and_the_rest_goes_on(
+    urls: Mapping[str, str], bus_url: str
+) -> None:
+    async with running_service(urls, bus_url) as site:
+        service = site.service
+        await until("it listens", lambda: listens(site.port))
+        done = await service.log.append(ACCOUNT, Write(f"account-{uuid4()}", 0, [changed(1)], uuid4()))
+        assert await service.readers[0].reach(done.position, 30)
+        owner = await asyncpg.connect(urls["owner"])
+        await owner.execute("update log.events set type_version = 99")
+        await owner.execute("update dispatcher.checkpoints set position = 0, cause = null")  # it reads it again
+        await owner.close()
+        service.readers[0].ring()
+        await until("health says so", lambda: site.says("reader dispatcher.seen.v1 stopped: UnknownEvent"))
+        assert (await get(site.port, "/health/live"))[0] == 200
+        async with service.work.acquire() as db:
+            await add(db, [Todo("note_it", "after", ACCOUNT, service.clock.now())])
+        await until("to-dos are drained", lambda: site.drained == ["after"])
+
+
+async def test_a_loop_that_ended_shows_in_health_and_one_that_lost_a_server_is_begun_again(
+    urls: Mapping[str, str], bus_url: str
+) -> None:
+    begun: list[str] = []
+
+    async def buggy() -> None:
+        raise ArithmeticError
+
+    async def unlucky() -> None:
+        begun.append("unlucky")
+        if len(begun) == 1:
+            raise ConnectionRefusedError
+        await asyncio.Event().wait()
+
+    async with running_service(urls, bus_url) as site:
+        site.service.loops += [buggy, unlucky]
+        await until("it listens", lambda: listens(site.port))
+        await until("health says so", lambda: site.says("buggy ended: ArithmeticError"))
+        await until("it was begun again", lambda: len(begun) == 2)
+        assert not await site.says("unlucky")
+
+
+async def test_readiness_says_which_server_does_not_answer(
+    urls: Mapping[str, str], bus_url: str, nats_server: Server
+) -> None:
+    async with running_service(urls, bus_url) as site:
+        await until("it listens", lambda: listens(site.port))
+        await until("it is ready", site.well)
+        nats_server.kill()
+        await until("it says so", lambda: site.says("nats-server does not answer"))
+        await asyncio.to_thread(nats_server.revive)
+        await until("it is ready again", site.well)
+        owner = await asyncpg.connect(urls["owner"])
+        await owner.execute("alter role outrider_dispatcher connection limit 0")
+        await owner.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'outrider_dispatcher'"
+        )
+        await until("it says so", lambda: site.says("the database does not answer"))
+        await owner.execute("alter role outrider_dispatcher connection limit -1")
+        await owner.close()
+        await until("it is ready again", site.well)
+
+
+async def test_a_machine_whose_clock_is_off_is_not_ready(
+    urls: Mapping[str, str], bus_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel_service, "SKEW_SECONDS", -1.0)
+    async with running_service(urls, bus_url) as site:
+        await until("it listens", lambda: listens(site.port))
+        await until("it says so", lambda: site.says("s off the database's"))
+
+
+async def test_stopping_goes_on_whatever_fails_on_the_way(urls: Mapping[str, str], bus_url: str) -> None:
+    ended: list[str] = []
+
+    async def fails() -> None:
+        ended.append("fails")
+        raise ArithmeticError
+
+    async def ends() -> None:
+        ended.append("ends")
+
+    async with running_service(urls, bus_url) as site:
+        site.service.stopping += [fails, ends]
+        await until("it listens", lambda: listens(site.port))
+        await until("it is ready", site.well)
+    assert ended == ["fails", "ends"]
+    assert not await listens(site.port)
+
+
+async def test_a_service_waits_for_nats_and_can_be_stopped_meanwhile(
+    urls: Mapping[str, str], bus_url: str, nats_server: Server
+) -> None:
+    nats_server.kill()
+    async with running_service(urls, bus_url) as site:
+        await until("it listens", lambda: listens(site.port))
+        await until("it says so", lambda: site.says("nats-server does not answer"))
+    await asyncio.to_thread(nats_server.revive)
+
+
+PROCESS = """
+from outrider.events.service import main
+
+async def build(service):
+    async def ready():
+        print("ready", flush=True)
+
+    service.loops.append(ready)
+
+main("dispatcher", build)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_process_ends_in_order_when_it_is_asked_to(
+    urls: Mapping[str, str], bus_url: str, number: signal.Signals
+) -> None:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "OUTRIDER_DATABASE_URL": urls["outrider_dispatcher"],
+        "OUTRIDER_NATS_URL": bus_url,
+        "OUTRIDER_HEALTH_LISTEN": f"127.0.0.1:{free_port()}",
+        "OUTRIDER_HASH_KEY": "A" * 43,
+    }
+    async with process(PROCESS, env=environment) as started:
+        assert await line(started) == "ready"
+        started.send_signal(number)
+        async with asyncio.timeout(20):
+            _, said = await started.communicate()
+        assert started.returncode == 0
+        assert [json.loads(one)["event"] for one in said.decode().splitlines()] == [
+            "service.stopping",
+            "service.stopped",
+        ]
+
+
+async def test_without_streams_a_process_says_so_and_ends(urls: Mapping[str, str], nats_url: str) -> None:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "OUTRIDER_DATABASE_URL": urls["outrider_dispatcher"],
+        "OUTRIDER_NATS_URL": nats_url,
+        "OUTRIDER_HEALTH_LISTEN": f"127.0.0.1:{free_port()}",
+        "OUTRIDER_HASH_KEY": "A" * 43,
+    }
+    serving = PROCESS.replace("    service.loops", "    service.bus.serve('dispatcher', {}, None)\n    service.loops")
+    async with process(serving, env=environment) as started:
+        async with asyncio.timeout(60):
+            _, said = await started.communicate()
+        assert started.returncode == 1
+        assert said.decode().splitlines()[-1].startswith("dispatcher: nats: ")
