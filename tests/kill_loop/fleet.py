@@ -113,7 +113,7 @@ class Fleet:
     def stop_services(self) -> None:
         """Only the servers run."""
         for name in [*self._services, "sandbox"]:
-            self.machine.drop(name)
+            self.machine.kill(name)
 
     def stop(self) -> None:
         """Nothing runs any more."""
