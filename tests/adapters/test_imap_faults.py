@@ -7,7 +7,9 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
+import uvloop
 
+from outrider.reply_watcher.imap import Wire
 from outrider.reply_watcher.imap_answers import Folder
 from outrider.reply_watcher.imap_session import Session
 from outrider.reply_watcher.imap_values import AuthFailed, Broken, Mailbox, MailboxFailed, Unreachable
@@ -285,3 +287,17 @@ async def test_a_cancelled_wait_leaves_no_task_behind() -> None:
         if left:  # cancelled, each needs a turn to end
             await asyncio.wait(left, timeout=10)
         assert all(task.done() for task in left)
+
+
+def test_a_connection_that_uvloop_refuses_to_write_to_is_broken() -> None:
+    """Found by the kill loop: it raises RuntimeError where asyncio would only drop what is written."""
+
+    async def story() -> None:
+        async with scripted() as (mailbox, _):
+            wire = await Wire.connect(mailbox, SECONDS)
+            wire.cut("the server was killed")
+            with pytest.raises(Broken, match="was killed"):
+                await wire.ask("NOOP")
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(story())

@@ -5,7 +5,7 @@ from rich.console import Console
 from tests.kill_loop.loop import run
 from tests.kill_loop.script import Script
 
-KILLS, SENDS, SEED = 6, 60, 11
+KILLS, SENDS, SEED = 5, 40, 11
 
 
 async def test_every_promise_is_kept_whatever_is_killed() -> None:

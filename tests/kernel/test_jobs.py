@@ -145,7 +145,10 @@ async def test_no_more_than_so_many_are_at_it_and_stopping_waits_for_them(
         assert 7 <= await w.left() <= 10
 
 
-async def test_without_nats_nothing_is_told(urls: Mapping[str, str], bus_url: str, nats_server: Server) -> None:
+async def test_without_nats_nothing_is_told(
+    urls: Mapping[str, str], bus_url: str, nats_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel_bus, "PUBLISH_SECONDS", 0.2)
     async with worker(urls, bus_url) as w:
         nats_server.kill()
         with pytest.raises(Unavailable):

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from uuid import uuid4
 
@@ -200,7 +201,8 @@ async def test_everything_goes_on_when_postgres_comes_back(
         deciding = Bus(bus_url, Commands(k.pool, k.clock), "decider")
         deciding.serve("dispatcher", {ChangePlan: site.change_plan}, site.reader.reach)
         await deciding.start()
-        async with running(site.reader.follow(), site.drain.follow(), bus.retell()):
+        async with AsyncExitStack() as stack, running(site.reader.follow(), site.drain.follow(), bus.retell()):
+            stack.push_async_callback(deciding.stop)
             k.log.rung = site.reader.ring
             writes = [Write(f"account-{n}", 0, [changed(n)], uuid4()) for n in range(300)]
             appending = [asyncio.create_task(insistently(write, k)) for write in writes[:150]]
@@ -215,7 +217,6 @@ async def test_everything_goes_on_when_postgres_comes_back(
             async with k.work.acquire() as db:
                 await add(db, [Todo("note_it", "after", ACCOUNT, k.clock.now())])
             await until("to-dos are drained", lambda: site.drained == ["after"])
-        await deciding.stop()
         assert (site.reader.failed, site.drain.failed) == (None, None)
         seen = [row["position"] for row in await k.tables.fetch("select position from seen order by position")]
         recorded = await k.pool.fetch("select position, stream, version from log.events order by position")

@@ -64,7 +64,8 @@ class Fleet:
             clock=script.clock,
         )
         self.struck: list[Struck] = []
-        self._services: list[str] = []
+        self.health: dict[str, str] = {}
+        """By service: where it says what keeps it from being ready."""
         self._down: list[tuple[float, Struck, list[int]]] = []
 
     @property
@@ -79,7 +80,9 @@ class Fleet:
         await declare(self.site.nats_url)
         self.machine.start(self.site.sandbox())
         services = [_impatient(part) for part in self.site.services(SERVICES, REPLICAS)]
-        self._services = [part.name for part in services]
+        self.health = {
+            part.name: f"http://{part.environment['OUTRIDER_HEALTH_LISTEN']}/health/ready" for part in services
+        }
         self.machine.start(*services)
 
     def strike(self, blow: Blow) -> None:
@@ -112,7 +115,7 @@ class Fleet:
 
     def stop_services(self) -> None:
         """Only the servers run."""
-        for name in [*self._services, "sandbox"]:
+        for name in [*self.health, "sandbox"]:
             self.machine.kill(name)
 
     def stop(self) -> None:

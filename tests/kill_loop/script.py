@@ -77,7 +77,7 @@ class Script:
         seconds = kills * MEAN_SECONDS
         day_seconds = min(15.0, max(4.0, seconds / 6))
         people = tuple(tuple(_people(chance, sends / campaigns)) for _ in range(campaigns))
-        days = max(2.0, seconds / day_seconds - 2)
+        days = max(2.0, 0.6 * seconds / day_seconds)  # whoever is hit loses time
         return cls(
             seed=seed,
             blows=blows,

@@ -44,7 +44,7 @@ class Settling:
         except (OSError, asyncpg.PostgresError, asyncio.TimeoutError) as error:  # noqa: UP041  # two classes until 3.11
             return [f"Postgres does not answer: {error!r}"]
         try:
-            found = await self._in_database(connection) or await self._in_the_mail()
+            found = await self._in_database(connection) or await self._of_services() or await self._in_the_mail()
         finally:
             await connection.close()
         if found:
@@ -65,6 +65,20 @@ class Settling:
                     found.append(f"{row['reader']} at {row['position']} of {last}")
         if not found and await connection.fetchval(QUIET) < QUIET_SECONDS:
             found.append("quiet")
+        return found
+
+    async def _of_services(self) -> list[str]:
+        """Answer what keeps a process from being ready: a stopped reader is not seen where another reads on."""
+        found: list[str] = []
+        async with httpx.AsyncClient(timeout=5, trust_env=False) as web:
+            for name, url in self.fleet.health.items():
+                try:
+                    answer = await web.get(url)
+                except httpx.TransportError as error:
+                    found.append(f"{name} does not answer: {error!r}")
+                else:
+                    if not answer.is_success:
+                        found.append(f"{name}: {answer.text[:200]}")
         return found
 
     async def _in_the_mail(self) -> list[str]:

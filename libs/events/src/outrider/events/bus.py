@@ -16,7 +16,7 @@ from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
 from outrider.events.commands import Commands, Handler, Verdict
-from outrider.events.database import DISCONNECTED, passing
+from outrider.events.database import DISCONNECTED, heed_cancellation, passing
 from outrider.events.errors import NotYet, Unavailable
 from outrider.events.message import Command, Job
 from outrider.events.streams import COMMANDS_STREAM, EVENTS_STREAM, MAX_DELIVER, SERVICES, consumer, declare
@@ -172,10 +172,13 @@ class Bus:
         """Wait for ever until it has one."""
         while True:
             arrived.clear()
-            with suppress(*DISCONNECTED):  # it is kept: a restart of Postgres is waited for
+            try:
                 verdict = await self._commands.verdict(command_id)
-                if verdict is not None and verdict.status != "accepted":
-                    return verdict
+            except DISCONNECTED:  # it is kept: a restart of Postgres is waited for
+                heed_cancellation()
+                verdict = None
+            if verdict is not None and verdict.status != "accepted":
+                return verdict
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await arrived.wait()
@@ -199,6 +202,7 @@ class Bus:
                 for command_id, service in await self._commands.untold():
                     await self._tell(command_id, service)
             except Exception as error:  # noqa: BLE001  # a loop that ended would lose commands
+                heed_cancellation()
                 _log.warning("retell.waits" if passing(error) else "retell.failed", error=repr(error)[:300])
             await asyncio.sleep(RETELL_SECONDS)
 

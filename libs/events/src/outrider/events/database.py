@@ -1,5 +1,6 @@
 """Postgres as the rest of the code sees it, and its migrations. The only module that imports asyncpg."""
 
+import asyncio
 import hashlib
 import importlib
 import json
@@ -25,6 +26,7 @@ DISCONNECTED: tuple[type[Exception], ...] = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.InternalClientError,  # a connection that is lost in mid-query may confuse the driver
     OSError,
     Unavailable,
 )
@@ -39,7 +41,6 @@ PASSING: tuple[type[Exception], ...] = (
     asyncpg.LockNotAvailableError,
     asyncpg.ReadOnlySQLTransactionError,  # a standby that is not promoted yet
     asyncpg.InvalidCachedStatementError,  # a migration ran meanwhile
-    asyncpg.InternalClientError,
 )
 UniqueViolation: type[Exception] = asyncpg.UniqueViolationError
 Forbidden: type[Exception] = asyncpg.InsufficientPrivilegeError
@@ -50,6 +51,16 @@ ROLES = ("outrider_api", "outrider_dispatcher", "outrider_sender", "outrider_rep
 def passing(error: BaseException) -> bool:
     """Whether the same thing may go well when it is tried again later: nobody made a mistake, nothing was recorded."""
     return isinstance(error, PASSING) and not isinstance(error, ValueError)  # ValueError: an address that is none
+
+
+def heed_cancellation() -> None:
+    """Raise CancelledError where this task was cancelled: the driver may hide that behind an error of its own.
+
+    Whoever goes on after an error calls it first; or he would go on for ever.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 class Db(Protocol):

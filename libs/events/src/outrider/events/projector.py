@@ -6,7 +6,7 @@ from contextlib import suppress
 from itertools import groupby
 from typing import Any, TypeVar, overload
 
-from outrider.events.database import DISCONNECTED, DOUBTFUL, Db, Pool, passing
+from outrider.events.database import DISCONNECTED, DOUBTFUL, Db, Pool, heed_cancellation, passing
 from outrider.events.log import ALL_SHARDS, Log
 from outrider.events.message import Event, Recorded
 from outrider.events.telemetry import READER_LAG, logger
@@ -140,6 +140,7 @@ class Reader:
                 await self._look()
                 READER_LAG.labels(self.projection.name).set(max(0, await self._log.last_position() - self.position))
             except Exception as error:
+                heed_cancellation()
                 doubts = doubts + 1 if isinstance(error, DOUBTFUL) and await self._answered() else 0
                 if not passing(error) or doubts == PATIENCE:
                     self.failed = error
@@ -189,6 +190,7 @@ class Reader:
             try:
                 await self._look()
             except DISCONNECTED:
+                heed_cancellation()
                 await asyncio.sleep(0.05)
 
 

@@ -11,7 +11,7 @@ import uvloop
 from outrider.events.bus import Bus
 from outrider.events.clock import Clock, read_clock
 from outrider.events.commands import Commands
-from outrider.events.database import PASSING, Pool, connect, passing
+from outrider.events.database import PASSING, Pool, connect, heed_cancellation, passing
 from outrider.events.errors import Unavailable
 from outrider.events.health import HealthServer
 from outrider.events.log import Log
@@ -24,6 +24,7 @@ __all__ = ["BadSettings", "Service", "Settings", "main"]
 STOP_SECONDS = 12.0
 """At most so long what is in flight may take to end when the process is asked to stop."""
 Loop = Callable[[], Awaitable[None]]
+CANCELLATIONS = 6
 SKEW_SECONDS = 2.0
 """By so much the machine's clock may differ from that of Postgres: leases hold times of both."""
 _log = logger(__name__)
@@ -102,9 +103,7 @@ class Service:
             _log.info("service.stopping")
             for end in [*self.stopping, self.bus.stop]:
                 await _ended(end)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _cancelled(tasks)
             await health.stop()
             await self.close()
             _log.info("service.stopped")
@@ -160,6 +159,7 @@ class Service:
             try:
                 return await loop()
             except Exception as error:  # noqa: BLE001  # whatever it is, health shows it
+                heed_cancellation()
                 if not passing(error):
                     _log.exception("loop.failed", loop=_name(loop))
                     self._broken.append(f"{_name(loop)} ended: {type(error).__name__}")
@@ -170,6 +170,18 @@ class Service:
 
 def _name(loop: Loop) -> str:
     return getattr(loop, "__qualname__", repr(loop))
+
+
+async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """The loops have ended, or do not want to. Asked more than once: a driver may swallow a cancellation."""
+    left = set(tasks)
+    for _ in range(CANCELLATIONS):
+        for task in left:
+            task.cancel()
+        if not left:
+            return
+        _, left = await asyncio.wait(left, timeout=0.5)
+    _log.error("service.loops_left", loops=[task.get_name() for task in left])
 
 
 async def _ended(end: Loop) -> None:

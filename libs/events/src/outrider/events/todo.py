@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from outrider.events.claims import ADD, CLAIM, CLAIM_BY_LANE, FIELDS, NEXT
 from outrider.events.clock import Clock
-from outrider.events.database import Db, Pool, Row, passing
+from outrider.events.database import Db, Pool, Row, heed_cancellation, passing
 from outrider.events.errors import NotYet
 from outrider.events.message import Json
 from outrider.events.telemetry import TODOS, logger
@@ -160,6 +160,7 @@ class Drain:
         except NotYet as later:
             await self._postpone(todos, later.seconds, None)
         except Exception as error:  # noqa: BLE001  # whatever the work raises, its row says so
+            heed_cancellation()
             if passing(error):
                 _log.warning("todo.waits", kind=self.kind, error=repr(error)[:300])
                 await self._postpone(todos, AGAIN_SECONDS, None)
@@ -254,6 +255,7 @@ class Drain:
                     continue
                 seconds = await self._seconds_until_due()
             except Exception as error:  # noqa: BLE001  # a drain that ended would leave everything undone
+                heed_cancellation()
                 if passing(error):
                     _log.warning("todo.waits", kind=self.kind, error=repr(error)[:300])
                 else:

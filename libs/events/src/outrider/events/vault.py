@@ -134,7 +134,10 @@ def _encode(key: bytes) -> str:
 
 
 def _decode(text: str) -> bytes:
-    key = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    try:
+        key = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        key = b""
     if len(key) != KEY_BYTES:
         raise ValueError("not a key")
     return key
