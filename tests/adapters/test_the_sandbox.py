@@ -97,7 +97,11 @@ class World:
             client.login(user, "any")
             client.select("INBOX", readonly=True)
             uids: list[bytes] = client.uid("SEARCH", "ALL")[1][0].split()
-            return {int(uid): parsed(client.uid("FETCH", uid.decode(), "(BODY.PEEK[])")[1][0][1]) for uid in uids}
+            found = {int(uid): client.uid("FETCH", uid.decode(), "(BODY.PEEK[])")[1] for uid in uids}
+            # A server may tell of new mail in the same answer: the message is the part that has a literal.
+            return {
+                uid: parsed(next(part[1] for part in parts if isinstance(part, tuple))) for uid, parts in found.items()
+            }
 
     def answers_to(self, identifier: str) -> list[EmailMessage]:
         """Answer the mail in the INBOX that names this message."""

@@ -10,6 +10,9 @@ from rich.console import Console
 from tests.kill_loop.loop import run
 from tests.kill_loop.script import Script
 
+MOST_PROBLEMS = 40
+INTERRUPTED = 130
+
 
 def main() -> int:
     """Answers 0 only if every promise was kept."""
@@ -20,11 +23,14 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="keep data and logs even if all is well")
     given = parser.parse_args()
     console = Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
-    verdict = asyncio.run(run(Script.of(given.seed, given.kills, given.sends), console, keep=given.keep))
-    for problem in verdict.problems[:40]:
+    try:
+        verdict = asyncio.run(run(Script.of(given.seed, given.kills, given.sends), console, keep=given.keep))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    for problem in verdict.problems[:MOST_PROBLEMS]:
         console.print(f"  - {problem}", markup=False)
-    if len(verdict.problems) > 40:
-        console.print(f"  and {len(verdict.problems) - 40} more")
+    if len(verdict.problems) > MOST_PROBLEMS:
+        console.print(f"  and {len(verdict.problems) - MOST_PROBLEMS} more")
     sys.stdout.write(json.dumps(verdict.figures()) + "\n")
     sys.stdout.flush()
     return 0 if verdict.kept else 1
