@@ -97,7 +97,9 @@ class World:
             client.login(user, "any")
             client.select("INBOX", readonly=True)
             uids: list[bytes] = client.uid("SEARCH", "ALL")[1][0].split()
-            found = {int(uid): client.uid("FETCH", uid.decode(), "(BODY.PEEK[])")[1] for uid in uids}
+            found: dict[int, list[bytes | tuple[bytes, bytes]]] = {
+                int(uid): client.uid("FETCH", uid.decode(), "(BODY.PEEK[])")[1] for uid in uids
+            }
             # A server may tell of new mail in the same answer: the message is the part that has a literal.
             return {
                 uid: parsed(next(part[1] for part in parts if isinstance(part, tuple))) for uid, parts in found.items()
