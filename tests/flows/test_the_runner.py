@@ -174,6 +174,14 @@ def test_status_shows_every_process_and_that_all_are_ready(up: Up) -> None:
         assert f"{up.pid(name)}" in shown.stdout
 
 
+def test_the_doctor_finds_it_in_good_health(up: Up) -> None:
+    shown = up.run("doctor")
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert shown.stderr == ""
+    for check in ("runner", "postgres", "reply-watcher", "port api", "port smtp", "disk", "clock", "reader api.v1"):
+        assert f"\n{check}" in shown.stdout, check
+
+
 @pytest.mark.parametrize("name", ["sender", "nats", "postgres", "sandbox"])
 def test_a_process_that_is_killed_comes_back(name: str, up: Up) -> None:
     killed = up.pid(name)

@@ -10,6 +10,7 @@ import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
+from outrider.local import cli_operator
 from outrider.local.home import Home
 
 DOWN_SECONDS = 30.0
@@ -21,6 +22,8 @@ def main() -> None:
     """Outrider: multi-step e-mail outreach over your own mail accounts.
 
     On one machine: `up`, then `status`, then `down`. In a cluster: `migrate` before a new version starts.
+
+    To look after either: `doctor` first; `account`, `dead`, `audit`, `rebuild`.
 
     All data of one machine lie in `.outrider/`, or where `OUTRIDER_HOME` says.
     """
@@ -133,3 +136,7 @@ def demo() -> None:
     from outrider.local.demo import main as run_demo  # noqa: PLC0415  # as above
 
     sys.exit(run_demo())
+
+
+for command in cli_operator.COMMANDS:
+    main.add_command(command)

@@ -206,6 +206,16 @@ class Bus:
                 _log.warning("retell.waits" if passing(error) else "retell.failed", error=repr(error)[:300])
             await asyncio.sleep(RETELL_SECONDS)
 
+    async def expire(self) -> None:
+        """Reject, for ever, every command that nobody carried out in time: a dead service leaves none open."""
+        while True:
+            try:
+                for command_id in await self._commands.expire():
+                    await self._ring(VERDICTS, str(command_id))
+            except Exception as error:  # noqa: BLE001  # a loop that ended would leave commands open
+                _log.warning("expire.waits" if passing(error) else "expire.failed", error=repr(error)[:300])
+            await asyncio.sleep(RETELL_SECONDS)
+
     async def tell(self, job: Job, subject: str, key: str | None = None) -> None:
         """The job is stored by JetStream; `key` drops a repeat within two minutes. Raises Unavailable."""
         headers = {**trace_context(), **({"Nats-Msg-Id": key} if key else {})}

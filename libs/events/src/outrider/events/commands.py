@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from outrider.events.clock import Clock
-from outrider.events.database import Pool, Row
-from outrider.events.errors import NotYet, Refused
+from outrider.events.database import Db, Pool, Row
+from outrider.events.errors import Expired, NotYet, Refused
+from outrider.events.ids import shard
 from outrider.events.message import Command, Json
 from outrider.events.telemetry import COMMANDS, logger, trace_context, traced
 
@@ -28,20 +29,42 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 on conflict (command_id) do nothing
 """
 LOOK = """
-select c.status, c.seen, exists (
+select c.status, c.seen, c.target, exists (
     select from log.commands older
     where older.target = c.target and older.accepted < c.accepted and older.status = 'accepted'
-) as waits
+) as waits, exists (
+    select from log.commands older
+    where older.target = c.target and older.accepted < c.accepted and older.status = 'accepted'
+        and older.expires_at < clock_timestamp()
+) as stale
 from log.commands c
 where c.command_id = $1
 """
 LOCK = """
-select kind, request, status, meta
+select command_id, account_id, kind, request, status, meta, created_at, expires_at,
+    coalesce(expires_at < clock_timestamp(), false) as expired
 from log.commands where command_id = $1 for update skip locked
+"""
+LOCK_EXPIRED = """
+select command_id, account_id, kind, created_at, expires_at
+from log.commands
+where status = 'accepted' and expires_at < clock_timestamp() and ($1::text is null or target = $1)
+order by expires_at
+limit $2
+for update skip locked
+"""
+BEGUN = """
+select c.command_id
+from unnest($1::smallint[], $2::uuid[]) as c (shard, command_id)
+where exists (select from log.events e where e.shard = c.shard and e.cause = c.command_id)
 """
 DECIDE = """
 update log.commands set status = $2, http_status = $3, body_without_people = $4, position = $5,
     decided_at = clock_timestamp()
+where command_id = $1
+"""
+REJECT = """
+update log.commands set status = 'rejected', http_status = $2, body_without_people = $3, decided_at = clock_timestamp()
 where command_id = $1
 """
 
@@ -118,6 +141,24 @@ class Commands:
         )
         return [(row["command_id"], row["service"]) for row in rows]
 
+    async def expire(self, target: str | None = None, limit: int = 100) -> Sequence[UUID]:
+        """What waited for longer than it may is rejected for good: which they were; of one target only, if asked for.
+
+        Left alone is what somebody is deciding just now, and what had been recorded when its decider was killed: that
+        one is carried out once more, and answered with what was recorded.
+        """
+        async with self._pool.acquire() as db, db.transaction():
+            rows = await db.fetch(LOCK_EXPIRED, target, limit)
+            begun = await _begun(db, rows)  # after the locks: nobody can begin now
+            rejected = [row for row in rows if row["command_id"] not in begun]
+            for row in rejected:
+                refusal = _expired(row)
+                await db.execute(REJECT, row["command_id"], refusal.status, refusal.problem())
+        for row in rejected:
+            COMMANDS.labels(row["kind"], str(Expired.status)).inc()
+            _log.info("command", kind=row["kind"], command_id=str(row["command_id"]), status=Expired.status)
+        return [row["command_id"] for row in rejected]
+
     async def carry_out(
         self,
         command_id: UUID,
@@ -126,9 +167,10 @@ class Commands:
     ) -> bool:
         """The command has a verdict, now or before. Whether it got it in this call.
 
-        The row is locked from before the decision until after it, so two deliveries never decide side by side. Raises
-        NotYet while another delivery is at it, an older command of the same target is undecided, or the reader has not
-        seen what the caller saw. None of those waits for it with a connection in its hands: the one at it needs more.
+        The row is locked from before the decision until after it, so two deliveries never decide side by side. One that
+        comes too late is rejected instead. Raises NotYet while another delivery is at it, an older command of the same
+        target is undecided, or the reader has not seen what the caller saw. None of those waits for it with a
+        connection in its hands: the one at it needs more.
         """
         seen = await self._after_older(command_id)
         if seen is None:
@@ -141,7 +183,11 @@ class Commands:
             if row is None or row["status"] != "accepted":
                 raise NotYet(1)
             with traced(row["meta"].get("traceparent")):
-                status, answer = await _decide(row, handlers)
+                if row["expired"] and not await _begun(db, [row]):
+                    refusal = _expired(row)
+                    status, answer = "rejected", Answer(refusal.problem(), refusal.status)
+                else:
+                    status, answer = await _decide(row, handlers)
                 await db.execute(DECIDE, command_id, status, answer.status, answer.body, answer.position)
                 COMMANDS.labels(row["kind"], str(answer.status)).inc()
                 _log.info("command", kind=row["kind"], command_id=str(command_id), status=answer.status)
@@ -161,6 +207,8 @@ class Commands:
                 return None
             if not row["waits"]:
                 return int(row["seen"])
+            if row["stale"] and await self.expire(row["target"]):
+                continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(OLDER_POLL_SECONDS), self._decided:
                     await self._decided.wait()
@@ -173,6 +221,22 @@ async def _decide(row: Row, handlers: Mapping[str, Handler]) -> tuple[str, Answe
         return "succeeded", await handlers[row["kind"]](command)
     except Refused as refusal:
         return "rejected", Answer(refusal.problem(), refusal.status)
+
+
+async def _begun(db: Db, rows: Sequence[Row]) -> set[UUID]:
+    """Which of these have recorded something already; their rows are locked."""
+    found = await db.fetch(BEGUN, [shard(row["account_id"]) for row in rows], [row["command_id"] for row in rows])
+    return {row["command_id"] for row in found}
+
+
+def _expired(row: Row) -> Expired:
+    return Expired(
+        command_id=str(row["command_id"]), accepted_at=_zulu(row["created_at"]), expired_at=_zulu(row["expires_at"])
+    )
+
+
+def _zulu(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _verdict(row: Row) -> Verdict:

@@ -28,6 +28,10 @@ class Refused(Exception):
         return {**body, "details": self.details} if self.details else body
 
 
+class Expired(Refused, status=504, code="expired"):
+    """Nobody carried out the command in time, and nobody will: nothing was done. Send it again."""
+
+
 class Conflict(Exception):
     """A stream moved on since it was read: read it again and decide again."""
 

@@ -78,6 +78,7 @@ async def build(service: Service) -> None:
 
     service.loops.append(serve)
     service.loops.append(service.bus.retell)
+    service.loops.append(service.bus.expire)
     service.stopping.append(stop)
 
 

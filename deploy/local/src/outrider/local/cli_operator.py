@@ -1,0 +1,195 @@
+# pyright: reportUnknownMemberType=false
+# click leaves decorators partly untyped.
+"""The operator's half of the command line: what looks after a system that runs, here or in a cluster."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import rich_click as click
+
+from outrider.local.errors import Failed
+
+if TYPE_CHECKING:  # asyncpg takes a third of a second, and `--help` needs none of it
+    from outrider.local.operating import Place
+
+T = TypeVar("T")
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for a script.")
+
+
+def _done(work: "Callable[[Place], Coroutine[Any, Any, T]]") -> T:
+    """Run it on the system at hand; what is wrong is said in one line on standard error, with exit code 2."""
+    from outrider.local.operating import Place  # noqa: PLC0415  # see above
+
+    try:
+        return asyncio.run(work(Place.of(os.environ)))
+    except Failed as failed:
+        click.echo(f"failed: {failed}", err=True)
+        sys.exit(2)
+
+
+@click.group()
+def account() -> None:
+    """Open accounts, and list them.
+
+    `create` asks the HTTP API, with `OUTRIDER_URL` and `OUTRIDER_OPERATOR_TOKEN`; `list` reads
+    `OUTRIDER_DATABASE_URL`. What is not set is taken from `.outrider/env` of `outrider up`.
+    """
+
+
+@account.command("create")
+@click.argument("name")
+@click.option("--monthly-limit", type=click.IntRange(0), help="Messages a calendar month; unlimited without it.")
+@as_json_option
+def account_create(name: str, monthly_limit: int | None, *, as_json: bool) -> None:
+    """Open an account called NAME. Its first API key is shown once, and kept nowhere.
+
+    For example: `outrider account create "Example Ltd" --monthly-limit 10000`
+    """
+    from outrider.local import accounts, operating  # noqa: PLC0415  # `--help` needs none of it
+
+    opened = _done(partial(accounts.create, name=name, monthly_limit=monthly_limit))
+    if as_json:
+        operating.print_json(opened)
+        return
+    key = opened["api_key"]
+    click.echo(f"account  {opened['id']}  {opened['name']}")
+    click.echo(f"key      {key['plaintext'] if isinstance(key, dict) else key}  (shown this once)")
+
+
+@account.command("list")
+@as_json_option
+def account_list(*, as_json: bool) -> None:
+    """List every account, the oldest first: its plan, what it sent this month, how many keys open it."""
+    from outrider.local import accounts, operating  # noqa: PLC0415  # as above
+
+    rows = _done(accounts.accounts)
+    operating.show(rows, accounts.COLUMNS, as_json=as_json, none="no account yet: `outrider account create NAME`")
+
+
+@click.group()
+def dead() -> None:
+    """See what was given up, and have it tried again.
+
+    A to-do (plan a batch, send a step, stop an enrollment ...) that fails 20 times is dead: nothing carries it out any
+    more until somebody looks. Find the cause in `error` and in the log of its service, repair it, then `retry`.
+
+    Reads `OUTRIDER_DATABASE_URL` (the owner's), else `.outrider/env` of `outrider up`.
+    """
+
+
+@dead.command("list")
+@as_json_option
+def dead_list(*, as_json: bool) -> None:
+    """List dead to-dos, the one that died first first. Exit code 1 if there are any."""
+    from outrider.local import dead as dead_todos  # noqa: PLC0415  # as above
+    from outrider.local import operating  # noqa: PLC0415
+
+    rows = _done(dead_todos.dead)
+    operating.show(rows, dead_todos.COLUMNS, as_json=as_json, none="nothing is dead")
+    sys.exit(1 if rows else 0)
+
+
+@dead.command("retry")
+@click.argument("kind", required=False)
+@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@click.option("--all", "every", is_flag=True, help="All of them, of every kind.")
+@as_json_option
+def dead_retry(kind: str | None, keys: tuple[str, ...], *, every: bool, as_json: bool) -> None:
+    """Give dead to-dos another 20 tries, beginning at once.
+
+    All of one KIND, or only those with these KEYs, as `dead list` shows them. It is safe: every to-do may run twice.
+
+    For example: `outrider dead retry plan_batch`, `outrider dead retry --all`
+    """
+    from outrider.local import dead as dead_todos  # noqa: PLC0415  # as above
+    from outrider.local import operating  # noqa: PLC0415
+
+    if every == (kind is not None):
+        raise click.UsageError("Name a KIND (and KEYs), or say --all.")
+    count = _done(partial(dead_todos.retry, kind=kind, keys=keys))
+    if as_json:
+        operating.print_json({"retried": count})
+    else:
+        click.echo(f"{count} to be tried again")
+
+
+@click.command()
+@click.option("--contains", "text", required=True, metavar="TEXT", help="What to look for, in any case.")
+@as_json_option
+def audit(text: str, *, as_json: bool) -> None:
+    """Say where TEXT stands: table, column (with the path inside JSON) and key. To prove that a person is gone.
+
+    Looks at every column of every table of every schema, the log of events, commands and the vault included, and at
+    the log files of this machine's processes. Case does not matter. It cannot look into what is sealed (mail
+    passwords), into backups, into the mail sandbox, nor into pages that Postgres has not vacuumed yet.
+
+    The exit code is 0 if TEXT stands nowhere, else 1.
+
+    For example: `outrider audit --contains ada@example.com`
+    """
+    from outrider.local import audit as auditing  # noqa: PLC0415  # as above
+    from outrider.local import operating  # noqa: PLC0415
+
+    if not text.strip():
+        raise click.UsageError("TEXT is empty: that stands everywhere.")
+    rows = _done(partial(auditing.audit, text=text))
+    operating.show(rows, auditing.COLUMNS, as_json=as_json, none="it stands nowhere")
+    sys.exit(1 if rows else 0)
+
+
+@click.command()
+@as_json_option
+def doctor(*, as_json: bool) -> None:
+    """Look at everything that can be wrong, and say what to do about it.
+
+    Processes and ports, disk, the database and its durability, clock skew, how far each reader is behind (events and
+    seconds), commands that nobody decides, dead to-dos. Processes, ports and disk only where `outrider up` runs.
+
+    The exit code is 1 if anything is `bad`.
+    """
+    from outrider.local import doctor as doctors  # noqa: PLC0415  # as above
+    from outrider.local import operating  # noqa: PLC0415
+
+    rows = _done(doctors.examine)
+    operating.show(rows, doctors.COLUMNS, as_json=as_json, none="")
+    sys.exit(1 if any(row["state"] == doctors.BAD for row in rows) else 0)
+
+
+@click.command()
+@click.argument("name")
+@as_json_option
+def rebuild(name: str, *, as_json: bool) -> None:
+    """Make the tables of the projection NAME anew from the log, beside the live ones, and put them in their place.
+
+    NAME is `api.v1`, `dispatcher.facts.v1`, `sender.sending.v1` or `reply_watcher.watching.v1`. For tables that a bug
+    or a restored backup made wrong, once the code is right. Services run on without a restart, and their reader is held
+    for milliseconds at the end. It can be ended at any time (Ctrl-C) and begun again: until the swap nothing changes.
+    To-dos and cursors (schemas `..._work`) are no projections, and are never rebuilt.
+
+    Works on `OUTRIDER_DATABASE_URL` (the owner's), else on what `outrider up` runs here.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    from outrider.local import operating  # noqa: PLC0415  # as above
+    from outrider.local import rebuild as rebuilding  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=operating.console(), disable=as_json) as progress:
+        task = progress.add_task(name, total=None)
+
+        def tell(position: int, last: int) -> None:
+            progress.update(task, completed=position, total=last)
+
+        figures = _done(partial(rebuilding.rebuild, name=name, tell=tell))
+    if as_json:
+        operating.print_json(figures)
+        return
+    click.echo(f"rebuilt {name}: {figures['events']} events in {figures['seconds']} s")
+    click.echo(f"its reader was held for {figures['held_seconds']} s")
+
+
+COMMANDS = (account, dead, audit, doctor, rebuild)
