@@ -14,12 +14,15 @@ from outrider.dispatcher.contact import (
     Import,
     add_contact,
     address,
+    change_contact,
     complete_import,
     contact,
     contact_import,
     delete_contact,
     delete_import,
     release,
+    remove_contact,
+    reserve,
     start_import,
     unsubscribe,
 )
@@ -29,12 +32,16 @@ from outrider.events.contact import (
     AddressReserved,
     AddressSuppressed,
     AddressUnsuppressed,
+    ChangeContact,
     ContactAdded,
+    ContactAlreadyExists,
+    ContactChanged,
     ContactDeleted,
     ContactForgotten,
     ContactImportNotFound,
     ContactNotFound,
     ContactUnsubscribed,
+    DeleteContact,
     DeleteImport,
     ImportCompleted,
     ImportContacts,
@@ -48,7 +55,7 @@ from outrider.events.message import Event
 from outrider.events.testing import given
 
 A, C, I, P, Q, S = (UUID(int=n) for n in range(1, 7))  # noqa: E741  # an import
-KEY = "k" * 32
+KEY, DOMAIN = "k" * 32, "d" * 32
 ADDED = ContactAdded(contact_id=P, import_id=I, address_key=KEY)
 RESERVED = AddressReserved(address_key=KEY, contact_id=P)
 GONE = ContactDeleted(contact_id=P, address_key=KEY)
@@ -127,6 +134,42 @@ def test_a_contact_unsubscribes_once() -> None:
 def test_a_contact_that_is_gone_cannot_unsubscribe() -> None:
     for history in ((), (ADDED, GONE), (ADDED, ContactForgotten(contact_id=P))):
         given(contact, *history).when(UNSUBSCRIBE).refused(ContactNotFound)
+
+
+def moved_to(key: str) -> Callable[[Contact], Sequence[Event]]:
+    command = ChangeContact(command_id=C, account_id=A, contact_id=P, address_key=key, domain_key=DOMAIN)
+    return partial(change_contact, command)
+
+
+def test_a_contact_knows_the_key_of_its_domain() -> None:
+    found = given(address).when(partial(add_contact, P, None, KEY, domain_key=DOMAIN))
+    found.then(
+        ContactAdded(contact_id=P, import_id=None, address_key=KEY, domain_key=DOMAIN),
+        AddressReserved(address_key=KEY, contact_id=P),
+    )
+
+
+def test_a_changed_contact_says_whether_its_address_is_another() -> None:
+    changed = ContactChanged(contact_id=P, address_key=KEY, domain_key=DOMAIN)
+    given(contact, ADDED).when(moved_to(KEY)).then(changed)
+    moved = ContactChanged(contact_id=P, address_key="o" * 32, domain_key=DOMAIN, is_moved=True)
+    found = given(contact, ADDED).when(moved_to("o" * 32)).then(moved)
+    assert found.state.address_key == "o" * 32
+
+
+def test_a_contact_that_is_gone_cannot_be_changed() -> None:
+    for history in ((), (ADDED, GONE)):
+        given(contact, *history).when(moved_to(KEY)).refused(ContactNotFound)
+
+
+def test_an_address_that_somebody_has_is_taken_by_nobody_else() -> None:
+    given(address).when(partial(reserve, KEY, P)).then(RESERVED).when(partial(reserve, KEY, P)).then()
+    given(address, RESERVED).when(partial(reserve, KEY, Q)).refused(ContactAlreadyExists)
+
+
+def test_a_contact_is_removed_by_its_owner_once() -> None:
+    remove = partial(remove_contact, DeleteContact(command_id=C, account_id=A, contact_id=P))
+    given(contact, ADDED).when(remove).then(GONE).when(remove).refused(ContactNotFound)
 
 
 CASES: list[tuple[Aggregate[Any], list[Event], list[Callable[[Any], Sequence[Event]]]]] = [

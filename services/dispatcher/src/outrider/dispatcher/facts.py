@@ -13,7 +13,8 @@ from outrider.events.enrollment import SkipKind
 
 SKIP = """
 case when c.unsubscribed then 'unsubscribed' when c.bounced then 'bounced'
-    when exists (select from suppressions s where s.account_id = c.account_id and s.address_key = c.address_key)
+    when exists (select from suppressions s where s.account_id = c.account_id
+        and s.address_key in (c.address_key, c.domain_key))
     then 'suppressed' end
 """
 TO_ENROLL = f"""

@@ -13,6 +13,7 @@ from outrider.dispatcher.handlers_campaigns import (
     on_reenable,
     on_resume,
 )
+from outrider.dispatcher.handlers_contacts import on_add_contact, on_change_contact, on_delete_contact
 from outrider.dispatcher.handlers_enrolling import on_dispatch, on_enroll_contact, on_enroll_import
 from outrider.dispatcher.handlers_people import (
     on_change_plan,
@@ -35,7 +36,14 @@ from outrider.events.campaign import (
     ResumeCampaign,
 )
 from outrider.events.commands import Answer
-from outrider.events.contact import DeleteImport, ImportContacts, UnsubscribeContact
+from outrider.events.contact import (
+    AddContact,
+    ChangeContact,
+    DeleteContact,
+    DeleteImport,
+    ImportContacts,
+    UnsubscribeContact,
+)
 from outrider.events.credential import ReenableCredential
 from outrider.events.message import Command
 from outrider.events.todo import Drain
@@ -52,6 +60,9 @@ def handlers(desk: Desk, drains: Mapping[str, Drain]) -> dict[type[Command], Han
         RevokeApiKey: partial(on_revoke_key, desk),
         ImportContacts: partial(on_import_contacts, desk, drains["import_chunk"]),
         DeleteImport: partial(on_delete_import, desk, drains["delete_import"]),
+        AddContact: partial(on_add_contact, desk),
+        ChangeContact: partial(on_change_contact, desk),
+        DeleteContact: partial(on_delete_contact, desk, drains["stop_contact"]),
         UnsubscribeContact: partial(on_unsubscribe, desk, drains["stop_contact"]),
         CreateCampaign: partial(on_create_campaign, desk),
         ChangeCampaign: partial(on_change_campaign, desk),
