@@ -24,7 +24,9 @@ from outrider.dispatcher.contact import (
     remove_contact,
     reserve,
     start_import,
+    suppress,
     unsubscribe,
+    unsuppress,
 )
 from outrider.events.aggregate import Aggregate
 from outrider.events.contact import (
@@ -48,7 +50,10 @@ from outrider.events.contact import (
     ImportDeleted,
     ImportStarted,
     NoContactsProvided,
+    SuppressAddress,
+    SuppressionNotFound,
     UnsubscribeContact,
+    UnsuppressAddress,
 )
 from outrider.events.errors import Refused
 from outrider.events.message import Event
@@ -172,13 +177,31 @@ def test_a_contact_is_removed_by_its_owner_once() -> None:
     given(contact, ADDED).when(remove).then(GONE).when(remove).refused(ContactNotFound)
 
 
+SUPPRESSED = AddressSuppressed(address_key=KEY, suppression_id=S)
+LIFTED = AddressUnsuppressed(address_key=KEY, suppression_id=S)
+SUPPRESS = partial(suppress, SuppressAddress(command_id=C, account_id=A, suppression_id=S, address_key=KEY))
+LIFT = partial(unsuppress, UnsuppressAddress(command_id=C, account_id=A, suppression_id=S, address_key=KEY))
+
+
+def test_an_address_is_suppressed_once_so_that_lifting_it_once_is_enough() -> None:
+    given(address, RESERVED).when(SUPPRESS).then(SUPPRESSED).when(SUPPRESS).then()
+    other = SuppressAddress(command_id=C, account_id=A, suppression_id=Q, address_key=KEY)
+    given(address, SUPPRESSED).when(partial(suppress, other)).then()
+    given(address, SUPPRESSED, LIFTED).when(SUPPRESS).then(SUPPRESSED)
+
+
+def test_only_a_suppression_that_stands_is_lifted() -> None:
+    given(address).when(LIFT).refused(SuppressionNotFound)
+    given(address, SUPPRESSED).when(LIFT).then(LIFTED).when(LIFT).refused(SuppressionNotFound)
+
+
 CASES: list[tuple[Aggregate[Any], list[Event], list[Callable[[Any], Sequence[Event]]]]] = [
     (contact, [ADDED, OUT, GONE, ContactForgotten(contact_id=P)], [UNSUBSCRIBE, partial(delete_contact, P)]),
     (contact_import, [STARTED, COMPLETED, ImportDeleted(import_id=I)], [start(1500, 2), COMPLETE, DELETE]),
     (
         address,
         [RESERVED, AddressReleased(address_key=KEY), AddressSuppressed(address_key=KEY, suppression_id=S)],
-        [partial(add_contact, P, I, KEY), partial(release, KEY, P)],
+        [partial(add_contact, P, I, KEY), partial(release, KEY, P), SUPPRESS, LIFT],
     ),
 ]
 

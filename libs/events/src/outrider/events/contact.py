@@ -79,6 +79,27 @@ class UnsubscribeContact(Command, category="contact"):
         return f"contact-{self.contact_id}"
 
 
+class SuppressionCommand(Command, category="address"):
+    """A command about one suppression, whose address or domain lies in the vault."""
+
+    suppression_id: UUID
+    address_key: str
+    """Of the address, or of the whole domain."""
+
+    @property
+    def target(self) -> str:
+        """The address: its commands keep their order."""
+        return f"address-{self.address_key}"
+
+
+class SuppressAddress(SuppressionCommand):
+    """Mail nothing more to it."""
+
+
+class UnsuppressAddress(SuppressionCommand):
+    """It may be mailed to again."""
+
+
 class ImportStarted(Event):
     """An import was accepted; its people lie in the vault until they are contacts."""
 
@@ -179,6 +200,10 @@ class ContactNotFound(Refused, status=404, code="contact_not_found"):
 
 class ContactAlreadyExists(Refused, status=422, code="contact_already_exists"):
     """The account has a contact with this address; `details.contact_id` says which."""
+
+
+class SuppressionNotFound(Refused, status=404, code="suppression_not_found"):
+    """There is no such suppression."""
 
 
 class ContactImportNotFound(Refused, status=404, code="contact_import_not_found"):

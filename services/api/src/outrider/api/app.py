@@ -6,7 +6,7 @@ from litestar import Litestar, Request, Response
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 
-from outrider.api import accounts, campaigns, commands, contacts, enrollments, health, sends, tracking
+from outrider.api import accounts, campaigns, commands, contacts, enrollments, health, sends, suppressions, tracking
 from outrider.api.front import Front
 from outrider.api.gateway import Call, Gateway
 from outrider.api.problems import answered
@@ -17,6 +17,7 @@ ROUTES: Sequence[HTTPRouteHandler] = (
     *campaigns.ROUTES,
     *enrollments.ROUTES,
     *sends.ROUTES,
+    *suppressions.ROUTES,
     *tracking.ROUTES,
     *commands.ROUTES,
     *health.ROUTES,

@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, Field, field_validator
 
 from outrider.api.bodies import Body, Int, Name, wrong
-from outrider.events.ids import BadAddress, parse_address
+from outrider.events.ids import BadAddress, parse_address, parse_domain
 
 LONGEST_VALUE: Final = 1000
 LONGEST_CUSTOM: Final = 16 * 1024
@@ -77,6 +77,30 @@ class ChangedContactBody(Body):
     """PATCH /contacts/:id."""
 
     contact: ChangedContact
+
+
+def _address_or_domain(value: str) -> str:
+    if not value.strip().startswith("@"):
+        return _address(value)
+    try:
+        return f"@{parse_domain(value)}"
+    except BadAddress as bad:
+        raise wrong(bad.reason) from None
+
+
+class NewSuppression(Body):
+    """Whom not to write to: an address, or `@` and a domain."""
+
+    shown = frozenset({"id", "created_at"})
+
+    value: Annotated[str, AfterValidator(_address_or_domain)]
+    reason: Value | None = None
+
+
+class NewSuppressionBody(Body):
+    """POST /suppressions."""
+
+    suppression: NewSuppression
 
 
 class NewImport(Body):

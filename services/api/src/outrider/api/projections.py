@@ -7,6 +7,7 @@ from outrider.api import (
     projections_engagement,
     projections_enrollments,
     projections_sends,
+    projections_suppressions,
 )
 from outrider.api.projection import tables
 
@@ -17,6 +18,7 @@ PARTS = (
     projections_engagement,
     projections_enrollments,
     projections_sends,
+    projections_suppressions,
 )
 
 __all__ = ["PARTS", "tables"]

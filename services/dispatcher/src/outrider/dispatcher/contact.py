@@ -27,7 +27,10 @@ from outrider.events.contact import (
     ImportDeleted,
     ImportStarted,
     NoContactsProvided,
+    SuppressAddress,
+    SuppressionNotFound,
     UnsubscribeContact,
+    UnsuppressAddress,
 )
 from outrider.events.message import Event
 
@@ -202,3 +205,17 @@ def unsubscribe(command: UnsubscribeContact, state: Contact) -> Sequence[Event]:
     if state.unsubscribed:
         return []
     return [ContactUnsubscribed(contact_id=command.contact_id, delivery_id=command.delivery_id)]
+
+
+def suppress(command: SuppressAddress, state: Address) -> Sequence[Event]:
+    """Nothing is mailed to it. One that is suppressed stays so by the suppression that stands: one lifts it again."""
+    if state.suppressions:
+        return []
+    return [AddressSuppressed(address_key=command.address_key, suppression_id=command.suppression_id)]
+
+
+def unsuppress(command: UnsuppressAddress, state: Address) -> Sequence[Event]:
+    """It may be mailed to again."""
+    if command.suppression_id not in state.suppressions:
+        raise SuppressionNotFound
+    return [AddressUnsuppressed(address_key=command.address_key, suppression_id=command.suppression_id)]

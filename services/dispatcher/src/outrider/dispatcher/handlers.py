@@ -24,6 +24,7 @@ from outrider.dispatcher.handlers_people import (
     on_revoke_key,
     on_unsubscribe,
 )
+from outrider.dispatcher.handlers_suppressions import on_suppress, on_unsuppress
 from outrider.events.account import ChangePlan, IssueApiKey, OpenAccount, RevokeApiKey
 from outrider.events.campaign import (
     ChangeCampaign,
@@ -42,7 +43,9 @@ from outrider.events.contact import (
     DeleteContact,
     DeleteImport,
     ImportContacts,
+    SuppressAddress,
     UnsubscribeContact,
+    UnsuppressAddress,
 )
 from outrider.events.credential import ReenableCredential
 from outrider.events.message import Command
@@ -64,6 +67,8 @@ def handlers(desk: Desk, drains: Mapping[str, Drain]) -> dict[type[Command], Han
         ChangeContact: partial(on_change_contact, desk),
         DeleteContact: partial(on_delete_contact, desk, drains["stop_contact"]),
         UnsubscribeContact: partial(on_unsubscribe, desk, drains["stop_contact"]),
+        SuppressAddress: partial(on_suppress, desk),
+        UnsuppressAddress: partial(on_unsuppress, desk),
         CreateCampaign: partial(on_create_campaign, desk),
         ChangeCampaign: partial(on_change_campaign, desk),
         DeleteCampaign: partial(on_delete_campaign, desk, drains["delete_campaign"]),
