@@ -6,6 +6,7 @@ from uuid import UUID
 from outrider.events.contact import AddressSuppressed, AddressUnsuppressed, ContactAdded, ContactChanged
 from outrider.events.enrollment import EnrollmentBounced
 from outrider.events.ids import new_id
+from outrider.events.outreach import OutreachChanged, OutreachCreated, OutreachDeleted
 from tests.support.api_events import ACCOUNT, CAMPAIGN, CREDENTIAL, Facts, at, contact, enrollment, facts
 
 
@@ -79,3 +80,17 @@ async def test_a_contact_that_was_recorded_before_there_were_domain_keys_loads(u
         await found.record("dispatcher", f"contact-{contact(7)}", old)
         await found.catch_up()
         assert await found.row("select * from contacts where contact_id = $1", contact(7))
+
+
+async def test_an_outreach_is_shown_as_it_was_changed_last(urls: Mapping[str, str]) -> None:
+    async with facts(urls) as found:
+        ids = [new_id(), new_id()]
+        for id_ in ids:
+            created = OutreachCreated(outreach_id=id_, unique_contacts=False)
+            changed = [OutreachChanged(outreach_id=id_, unique_contacts=unique) for unique in (True, False, True)]
+            await found.record("dispatcher", f"outreach-{id_}", created, *changed)
+        await found.record("dispatcher", f"outreach-{ids[0]}", OutreachDeleted(outreach_id=ids[0]))
+        await found.catch_up()
+        rows = await found.tables.fetch("select outreach_id, unique_contacts from outreaches")
+        assert [tuple(row.values()) for row in rows] == [(ids[1], True)]
+        await the_same_when_rebuilt(found)

@@ -6,6 +6,7 @@ from outrider.api import (
     projections_contacts,
     projections_engagement,
     projections_enrollments,
+    projections_outreaches,
     projections_sends,
     projections_suppressions,
 )
@@ -17,6 +18,7 @@ PARTS = (
     projections_contacts,
     projections_engagement,
     projections_enrollments,
+    projections_outreaches,
     projections_sends,
     projections_suppressions,
 )

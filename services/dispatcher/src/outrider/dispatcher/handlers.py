@@ -15,6 +15,7 @@ from outrider.dispatcher.handlers_campaigns import (
 )
 from outrider.dispatcher.handlers_contacts import on_add_contact, on_change_contact, on_delete_contact
 from outrider.dispatcher.handlers_enrolling import on_dispatch, on_enroll_contact, on_enroll_import
+from outrider.dispatcher.handlers_outreaches import on_change_outreach, on_create_outreach, on_delete_outreach
 from outrider.dispatcher.handlers_people import (
     on_change_plan,
     on_delete_import,
@@ -49,6 +50,7 @@ from outrider.events.contact import (
 )
 from outrider.events.credential import ReenableCredential
 from outrider.events.message import Command
+from outrider.events.outreach import ChangeOutreach, CreateOutreach, DeleteOutreach
 from outrider.events.todo import Drain
 
 Handler = Callable[[Any], Awaitable[Answer]]
@@ -69,6 +71,9 @@ def handlers(desk: Desk, drains: Mapping[str, Drain]) -> dict[type[Command], Han
         UnsubscribeContact: partial(on_unsubscribe, desk, drains["stop_contact"]),
         SuppressAddress: partial(on_suppress, desk),
         UnsuppressAddress: partial(on_unsuppress, desk),
+        CreateOutreach: partial(on_create_outreach, desk),
+        ChangeOutreach: partial(on_change_outreach, desk),
+        DeleteOutreach: partial(on_delete_outreach, desk),
         CreateCampaign: partial(on_create_campaign, desk),
         ChangeCampaign: partial(on_change_campaign, desk),
         DeleteCampaign: partial(on_delete_campaign, desk, drains["delete_campaign"]),
