@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from tests.support.http import UNKNOWN, create, fields, problem
+from tests.support.system import System
 
 
 async def add(client: httpx.AsyncClient, email: str, **more: object) -> Mapping[str, Any]:
@@ -103,3 +104,25 @@ async def test_anothers_contact_is_answered_like_an_unknown_one(
         assert problem(theirs) == (404, "contact_not_found")
         assert theirs.content == unknown.content
     assert (await add(stranger, "mine@example.com"))["id"] != shown["id"]
+
+
+async def test_a_verdict_that_is_late_shows_what_the_call_would_have(
+    gateway: System, client: httpx.AsyncClient
+) -> None:
+    bodies: Mapping[str, Any] = {
+        "/contacts": {"contact": {"email": "late@example.com", "first_name": "Lata"}},
+        "/suppressions": {"suppression": {"value": "@late.example"}},
+        "/outreaches": {"outreach": {"name": "Late"}},
+    }
+    gateway.kill("dispatcher")
+    try:
+        answers = await asyncio.gather(*(client.post(path, json=body) for path, body in bodies.items()))
+    finally:
+        gateway.revive("dispatcher")
+    for (path, body), answer in zip(bodies.items(), answers, strict=True):
+        assert (answer.status_code, answer.json()["status"]) == (202, "accepted")
+        while (told := (await client.get(answer.headers["location"])).json())["status"] == "accepted":
+            continue
+        assert (told["status"], told["http_status"]) == ("succeeded", 201)
+        assert next(iter(body.values())).items() <= told["body"].items()
+        assert (await client.get(path)).json()[0]["id"] == told["body"]["id"]

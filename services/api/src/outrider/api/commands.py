@@ -4,15 +4,25 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from litestar import Response, get
 
+from outrider.api import contacts, outreaches, suppressions
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import as_id
 from outrider.api.presenting import enrolled
 from outrider.api.problems import CommandNotFound
 from outrider.events.campaign import EnrollImport
+from outrider.events.contact import AddContact, ChangeContact, SuppressAddress
 from outrider.events.message import Json
+from outrider.events.outreach import ChangeOutreach, CreateOutreach
 
 Present = Callable[[Call, Json], Awaitable[Json]]
-PEOPLE: Mapping[str, Present] = {EnrollImport.__name__: enrolled}
+PEOPLE: Mapping[str, Present] = {
+    EnrollImport.__name__: enrolled,
+    AddContact.__name__: contacts.presented,
+    ChangeContact.__name__: contacts.presented,
+    SuppressAddress.__name__: suppressions.presented,
+    CreateOutreach.__name__: outreaches.presented,
+    ChangeOutreach.__name__: outreaches.presented,
+}
 """Answers that name people: joined whenever they are shown."""
 
 

@@ -224,6 +224,12 @@ async def delete_contact(request: Asked, contact_id: str) -> Response[bytes]:
     return call.done()
 
 
+async def presented(call: Call, body: Json) -> Json:
+    """The contact of a command's answer as GET shows it; the answer itself where it is gone."""
+    row = await call.gateway.tables.fetchrow(CONTACT, call.account_id, UUID(body["id"]))
+    return body if row is None else (await _contact_rows(call, [row]))[0]
+
+
 async def _contact(call: Call, text: str) -> Row:
     """The contact's row. Raises ContactNotFound."""
     row = await call.gateway.tables.fetchrow(CONTACT, call.account_id, as_id(text))

@@ -140,6 +140,12 @@ async def delete_outreach(request: Asked, outreach_id: str) -> Response[bytes]:
     return call.done()
 
 
+async def presented(call: Call, body: Json) -> Json:
+    """The outreach of a command's answer as a list shows it; the answer itself where it is gone."""
+    row = await call.gateway.tables.fetchrow(ONE, call.account_id, UUID(body["id"]))
+    return body if row is None else (await _rows(call, [row]))[0]
+
+
 async def find(call: Call, text: str) -> Row:
     """The outreach of the account. Raises OutreachNotFound."""
     row = await call.gateway.tables.fetchrow(ONE, call.account_id, as_id(text))

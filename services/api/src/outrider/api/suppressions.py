@@ -85,6 +85,12 @@ async def lift_suppression(request: Asked, suppression_id: str) -> Response[byte
     return call.done()
 
 
+async def presented(call: Call, body: Json) -> Json:
+    """The suppression of a command's answer as GET shows it; the answer itself where it is gone."""
+    row = await call.gateway.tables.fetchrow(ONE, call.account_id, UUID(body["id"]))
+    return body if row is None else (await _rows(call, [row]))[0]
+
+
 async def _find(call: Call, text: str) -> Row:
     """The suppression's row. Raises SuppressionNotFound."""
     row = await call.gateway.tables.fetchrow(ONE, call.account_id, as_id(text))
