@@ -31,7 +31,7 @@ async def show_command(request: Asked, command_id: str) -> Response[bytes]:
     """accepted, succeeded or rejected, with the status and body that the call would have answered."""
     call, known = request.user, as_id(command_id)
     row = await call.gateway.log_pool.fetchrow(
-        "select kind, status, http_status, body_without_people from log.commands "
+        "select kind, status, http_status, body_without_people, position from log.commands "
         "where command_id = $1 and account_id = $2",
         known,
         call.account_id,
@@ -42,6 +42,7 @@ async def show_command(request: Asked, command_id: str) -> Response[bytes]:
     answer = {"command_id": known, "status": row["status"]}
     if row["status"] == "accepted":
         return call.answer(answer)
+    await call.reach(row["position"] or 0)
     body: Json = row["body_without_people"] or {}
     if row["status"] == "succeeded" and row["kind"] in PEOPLE:
         body = await PEOPLE[row["kind"]](call, body)
