@@ -34,3 +34,13 @@ async def client(gateway: System) -> AsyncGenerator[httpx.AsyncClient]:
     """A tenant's client."""
     async with httpx.AsyncClient(base_url=gateway.url, headers=dict(gateway.headers), timeout=30) as client:
         yield client
+
+
+@pytest.fixture
+async def stranger(gateway: System) -> AsyncGenerator[httpx.AsyncClient]:
+    """A client of another tenant, opened for this test."""
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=30) as other:
+        operator = {"Authorization": f"Bearer {gateway.operator_token}"}
+        account = (await other.post("/accounts", json={"account": {"name": "Stranger"}}, headers=operator)).json()
+        other.headers["Authorization"] = f"Bearer {account['api_key']['plaintext']}"
+        yield other

@@ -60,7 +60,6 @@ from outrider.events.campaign import (
 from outrider.events.contact import ContactImportNotFound
 from outrider.events.errors import Refused
 from outrider.events.message import Event
-from outrider.events.outreach import OutreachNotFound
 from outrider.events.testing import given
 
 A, C, M, I, X = (UUID(int=n) for n in range(1, 6))  # noqa: E741  # an import
@@ -115,16 +114,6 @@ def test_a_campaign_is_created_pending() -> None:
     found = given(campaign).when(CREATE).then(CREATED)
     assert found.state.status == "pending"
     found.when(CREATE).then()
-
-
-def test_a_campaign_of_an_unknown_outreach_is_refused() -> None:
-    settings = CampaignSettings(outreach_id=X)
-    command = CreateCampaign(
-        command_id=C, account_id=A, campaign_id=M, settings=settings, steps=(STEP,), credentials=()
-    )
-    given(campaign).when(partial(create, command)).refused(OutreachNotFound)
-    changed = ChangeCampaign(command_id=C, account_id=A, campaign_id=M, settings=settings)
-    given(campaign, CREATED).when(partial(change, changed)).refused(OutreachNotFound)
 
 
 def test_settings_are_replaced_once() -> None:

@@ -14,14 +14,19 @@ from outrider.dispatcher.contact import (
     Import,
     add_contact,
     address,
+    change_contact,
     complete_import,
     contact,
     contact_import,
     delete_contact,
     delete_import,
     release,
+    remove_contact,
+    reserve,
     start_import,
+    suppress,
     unsubscribe,
+    unsuppress,
 )
 from outrider.events.aggregate import Aggregate
 from outrider.events.contact import (
@@ -29,26 +34,33 @@ from outrider.events.contact import (
     AddressReserved,
     AddressSuppressed,
     AddressUnsuppressed,
+    ChangeContact,
     ContactAdded,
+    ContactAlreadyExists,
+    ContactChanged,
     ContactDeleted,
     ContactForgotten,
     ContactImportNotFound,
     ContactNotFound,
     ContactUnsubscribed,
+    DeleteContact,
     DeleteImport,
     ImportCompleted,
     ImportContacts,
     ImportDeleted,
     ImportStarted,
     NoContactsProvided,
+    SuppressAddress,
+    SuppressionNotFound,
     UnsubscribeContact,
+    UnsuppressAddress,
 )
 from outrider.events.errors import Refused
 from outrider.events.message import Event
 from outrider.events.testing import given
 
 A, C, I, P, Q, S = (UUID(int=n) for n in range(1, 7))  # noqa: E741  # an import
-KEY = "k" * 32
+KEY, DOMAIN = "k" * 32, "d" * 32
 ADDED = ContactAdded(contact_id=P, import_id=I, address_key=KEY)
 RESERVED = AddressReserved(address_key=KEY, contact_id=P)
 GONE = ContactDeleted(contact_id=P, address_key=KEY)
@@ -129,13 +141,67 @@ def test_a_contact_that_is_gone_cannot_unsubscribe() -> None:
         given(contact, *history).when(UNSUBSCRIBE).refused(ContactNotFound)
 
 
+def moved_to(key: str) -> Callable[[Contact], Sequence[Event]]:
+    command = ChangeContact(command_id=C, account_id=A, contact_id=P, address_key=key, domain_key=DOMAIN)
+    return partial(change_contact, command)
+
+
+def test_a_contact_knows_the_key_of_its_domain() -> None:
+    found = given(address).when(partial(add_contact, P, None, KEY, domain_key=DOMAIN))
+    found.then(
+        ContactAdded(contact_id=P, import_id=None, address_key=KEY, domain_key=DOMAIN),
+        AddressReserved(address_key=KEY, contact_id=P),
+    )
+
+
+def test_a_changed_contact_says_whether_its_address_is_another() -> None:
+    changed = ContactChanged(contact_id=P, address_key=KEY, domain_key=DOMAIN)
+    given(contact, ADDED).when(moved_to(KEY)).then(changed)
+    moved = ContactChanged(contact_id=P, address_key="o" * 32, domain_key=DOMAIN, is_moved=True)
+    found = given(contact, ADDED).when(moved_to("o" * 32)).then(moved)
+    assert found.state.address_key == "o" * 32
+
+
+def test_a_contact_that_is_gone_cannot_be_changed() -> None:
+    for history in ((), (ADDED, GONE)):
+        given(contact, *history).when(moved_to(KEY)).refused(ContactNotFound)
+
+
+def test_an_address_that_somebody_has_is_taken_by_nobody_else() -> None:
+    given(address).when(partial(reserve, KEY, P)).then(RESERVED).when(partial(reserve, KEY, P)).then()
+    given(address, RESERVED).when(partial(reserve, KEY, Q)).refused(ContactAlreadyExists)
+
+
+def test_a_contact_is_removed_by_its_owner_once() -> None:
+    remove = partial(remove_contact, DeleteContact(command_id=C, account_id=A, contact_id=P))
+    given(contact, ADDED).when(remove).then(GONE).when(remove).refused(ContactNotFound)
+
+
+SUPPRESSED = AddressSuppressed(address_key=KEY, suppression_id=S)
+LIFTED = AddressUnsuppressed(address_key=KEY, suppression_id=S)
+SUPPRESS = partial(suppress, SuppressAddress(command_id=C, account_id=A, suppression_id=S, address_key=KEY))
+LIFT = partial(unsuppress, UnsuppressAddress(command_id=C, account_id=A, suppression_id=S, address_key=KEY))
+
+
+def test_an_address_is_suppressed_once_so_that_lifting_it_once_is_enough() -> None:
+    given(address, RESERVED).when(SUPPRESS).then(SUPPRESSED).when(SUPPRESS).then()
+    other = SuppressAddress(command_id=C, account_id=A, suppression_id=Q, address_key=KEY)
+    given(address, SUPPRESSED).when(partial(suppress, other)).then()
+    given(address, SUPPRESSED, LIFTED).when(SUPPRESS).then(SUPPRESSED)
+
+
+def test_only_a_suppression_that_stands_is_lifted() -> None:
+    given(address).when(LIFT).refused(SuppressionNotFound)
+    given(address, SUPPRESSED).when(LIFT).then(LIFTED).when(LIFT).refused(SuppressionNotFound)
+
+
 CASES: list[tuple[Aggregate[Any], list[Event], list[Callable[[Any], Sequence[Event]]]]] = [
     (contact, [ADDED, OUT, GONE, ContactForgotten(contact_id=P)], [UNSUBSCRIBE, partial(delete_contact, P)]),
     (contact_import, [STARTED, COMPLETED, ImportDeleted(import_id=I)], [start(1500, 2), COMPLETE, DELETE]),
     (
         address,
         [RESERVED, AddressReleased(address_key=KEY), AddressSuppressed(address_key=KEY, suppression_id=S)],
-        [partial(add_contact, P, I, KEY), partial(release, KEY, P)],
+        [partial(add_contact, P, I, KEY), partial(release, KEY, P), SUPPRESS, LIFT],
     ),
 ]
 

@@ -14,7 +14,7 @@ from outrider.events.campaign import (
     RetimedStep,
     StepsRetimed,
 )
-from outrider.events.contact import ContactDeleted, ContactUnsubscribed, ImportDeleted
+from outrider.events.contact import AddressSuppressed, ContactDeleted, ContactUnsubscribed, ImportDeleted
 from outrider.events.credential import CredentialDisabled, CredentialReenabled, QuotaReleased
 from outrider.events.delivery import DeliveryDeferred, DeliveryFailed, DeliveryResolved, EmailSent
 from outrider.events.enrollment import (
@@ -27,6 +27,7 @@ from outrider.events.enrollment import (
 )
 from outrider.events.ids import delivery_id, new_id
 from outrider.events.message import Event
+from outrider.events.outreach import OutreachCreated
 from tests.support.api_events import (
     ACCOUNT,
     CAMPAIGN,
@@ -102,6 +103,10 @@ async def a_full_life(found: Facts) -> None:
     await found.record("dispatcher", f"contact-{contact(4)}", asked)
     await found.record("dispatcher", f"import-{IMPORT}", ImportDeleted(import_id=IMPORT))
     await found.record("dispatcher", campaign, CampaignDeleted(campaign_id=CAMPAIGN))
+    barred = AddressSuppressed(address_key="y" * 32, suppression_id=new_id())
+    await found.record("dispatcher", f"address-{barred.address_key}", barred)
+    shared = OutreachCreated(outreach_id=new_id(), unique_contacts=True)
+    await found.record("dispatcher", f"outreach-{shared.outreach_id}", shared)
 
 
 def _ends() -> list[Event]:

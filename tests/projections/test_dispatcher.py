@@ -19,6 +19,7 @@ TABLES = (
     "imports",
     "contacts",
     "suppressions",
+    "outreach_contacts",
     "campaigns",
     "credentials",
     "credential_days",

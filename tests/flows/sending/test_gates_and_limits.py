@@ -15,8 +15,9 @@ from outrider.events.delivery import (
     EmailSent,
 )
 from outrider.events.enrollment import EnrollmentStopped
+from outrider.events.ids import domain_key, domain_of
 from outrider.events.message import Event
-from tests.support.kernel import kernel
+from tests.support.kernel import ACCOUNT, kernel
 from tests.support.mail import SmtpSink
 from tests.support.sending import (
     Hurried,
@@ -31,6 +32,7 @@ def stops(post: Mailing, one: Person) -> Mapping[str, tuple[str, Event]]:
     about: dict[str, Any] = {
         "enrollment_id": one.enrollment, "campaign_id": post.campaign, "contact_id": one.contact,
     }  # fmt: skip
+    domain = domain_key(post.keyring.address_key, ACCOUNT, domain_of(one.email))
     return {
         "paused": (f"campaign-{post.campaign}", CampaignPaused(campaign_id=post.campaign)),
         "stopped": (f"enrollment-{one.enrollment}", EnrollmentStopped(**about, reason="deleted")),
@@ -39,10 +41,11 @@ def stops(post: Mailing, one: Person) -> Mapping[str, tuple[str, Event]]:
             f"address-{one.address_key}",
             AddressSuppressed(address_key=one.address_key, suppression_id=uuid4()),
         ),
+        "domain": (f"address-{domain}", AddressSuppressed(address_key=domain, suppression_id=uuid4())),
     }
 
 
-@pytest.mark.parametrize("why", ["paused", "stopped", "unsubscribed", "suppressed"])
+@pytest.mark.parametrize("why", ["paused", "stopped", "unsubscribed", "suppressed", "domain"])
 @pytest.mark.parametrize("seen", [True, False])
 async def test_nothing_is_mailed_after_a_stop_is_recorded(  # noqa: PLR0913  # fixtures and parameters
     post: Mailing, sink: SmtpSink, start: StartSender, urls: Mapping[str, str], why: str, *, seen: bool

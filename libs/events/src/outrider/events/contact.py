@@ -38,6 +38,35 @@ class DeleteImport(Command, category="import"):
         return f"import-{self.import_id}"
 
 
+class ContactCommand(Command, category="contact"):
+    """A command about one contact."""
+
+    contact_id: UUID
+
+    @property
+    def target(self) -> str:
+        """The contact itself."""
+        return f"contact-{self.contact_id}"
+
+
+class AddContact(ContactCommand):
+    """Add the person that lies in the vault under the contact."""
+
+    address_key: str
+    domain_key: str
+
+
+class ChangeContact(ContactCommand):
+    """Replace the person by the one that lies in the vault under the contact as ``person-<command_id>``."""
+
+    address_key: str
+    domain_key: str
+
+
+class DeleteContact(ContactCommand):
+    """Delete it; its enrollments end, its address is free."""
+
+
 class UnsubscribeContact(Command, category="contact"):
     """The person asked not to be written to any more."""
 
@@ -48,6 +77,27 @@ class UnsubscribeContact(Command, category="contact"):
     def target(self) -> str:
         """The contact itself."""
         return f"contact-{self.contact_id}"
+
+
+class SuppressionCommand(Command, category="address"):
+    """A command about one suppression, whose address or domain lies in the vault."""
+
+    suppression_id: UUID
+    address_key: str
+    """Of the address, or of the whole domain."""
+
+    @property
+    def target(self) -> str:
+        """The address: its commands keep their order."""
+        return f"address-{self.address_key}"
+
+
+class SuppressAddress(SuppressionCommand):
+    """Mail nothing more to it."""
+
+
+class UnsuppressAddress(SuppressionCommand):
+    """It may be mailed to again."""
 
 
 class ImportStarted(Event):
@@ -82,6 +132,18 @@ class ContactAdded(Event):
     import_id: UUID | None
     address_key: str
     """Keyed hash of (account, normalised address); the address cannot be read from it."""
+    domain_key: str | None = None
+    """The same of the address' domain; contacts added before there were suppressions have none."""
+
+
+class ContactChanged(Event):
+    """Name, address or fields in the vault are others; the keys are those of the address from now on."""
+
+    contact_id: UUID
+    address_key: str
+    domain_key: str | None = None
+    is_moved: bool = False
+    """Whether the address is another one: what bounced at the old one says nothing of it."""
 
 
 class ContactDeleted(Event):
@@ -134,6 +196,14 @@ class AddressUnsuppressed(Event):
 
 class ContactNotFound(Refused, status=404, code="contact_not_found"):
     """There is no such contact."""
+
+
+class ContactAlreadyExists(Refused, status=422, code="contact_already_exists"):
+    """The account has a contact with this address; `details.contact_id` says which."""
+
+
+class SuppressionNotFound(Refused, status=404, code="suppression_not_found"):
+    """There is no such suppression."""
 
 
 class ContactImportNotFound(Refused, status=404, code="contact_import_not_found"):

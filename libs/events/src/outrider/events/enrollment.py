@@ -35,6 +35,8 @@ class EnrollmentCreated(Event):
     priority: bool = False
     ordinal: int = 0
     """The order within its batch, after priority."""
+    outreach_id: UUID | None = None
+    """Of the reservation that was recorded with it; None: it has none."""
 
 
 class EnrollmentSkipped(Event):

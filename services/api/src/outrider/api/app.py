@@ -6,7 +6,18 @@ from litestar import Litestar, Request, Response
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 
-from outrider.api import accounts, campaigns, commands, contacts, enrollments, health, sends, tracking
+from outrider.api import (
+    accounts,
+    campaigns,
+    commands,
+    contacts,
+    enrollments,
+    health,
+    outreaches,
+    sends,
+    suppressions,
+    tracking,
+)
 from outrider.api.front import Front
 from outrider.api.gateway import Call, Gateway
 from outrider.api.problems import answered
@@ -16,7 +27,9 @@ ROUTES: Sequence[HTTPRouteHandler] = (
     *contacts.ROUTES,
     *campaigns.ROUTES,
     *enrollments.ROUTES,
+    *outreaches.ROUTES,
     *sends.ROUTES,
+    *suppressions.ROUTES,
     *tracking.ROUTES,
     *commands.ROUTES,
     *health.ROUTES,

@@ -5,9 +5,10 @@ from functools import cache
 from typing import Annotated, Final
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
 from outrider.api.bodies import Body, Int, Name, wrong
+from outrider.events.ids import BadAddress, parse_address, parse_domain
 
 LONGEST_VALUE: Final = 1000
 LONGEST_CUSTOM: Final = 16 * 1024
@@ -35,6 +36,71 @@ class Person(Body):
     company: Value | None = None
     timezone: str | None = None
     custom: Custom | None = None
+
+
+def _address(value: str) -> str:
+    try:
+        return parse_address(value)
+    except BadAddress as bad:
+        raise wrong(bad.reason) from None
+
+
+Address = Annotated[str, AfterValidator(_address)]
+
+
+class NewContact(Person):
+    """One contact: here a bad address or zone is the caller's."""
+
+    email: Address
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        if value is not None and value not in zones():
+            raise wrong("must be a name of the IANA time zone database")
+        return value
+
+
+class NewContactBody(Body):
+    """POST /contacts."""
+
+    contact: NewContact
+
+
+class ChangedContact(NewContact):
+    """What may be changed of a contact; what is left out stays."""
+
+    email: Address = ""
+
+
+class ChangedContactBody(Body):
+    """PATCH /contacts/:id."""
+
+    contact: ChangedContact
+
+
+def _address_or_domain(value: str) -> str:
+    if not value.strip().startswith("@"):
+        return _address(value)
+    try:
+        return f"@{parse_domain(value)}"
+    except BadAddress as bad:
+        raise wrong(bad.reason) from None
+
+
+class NewSuppression(Body):
+    """Whom not to write to: an address, or `@` and a domain."""
+
+    shown = frozenset({"id", "created_at"})
+
+    value: Annotated[str, AfterValidator(_address_or_domain)]
+    reason: Value | None = None
+
+
+class NewSuppressionBody(Body):
+    """POST /suppressions."""
+
+    suppression: NewSuppression
 
 
 class NewImport(Body):

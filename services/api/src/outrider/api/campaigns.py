@@ -6,6 +6,7 @@ from uuid import UUID
 
 from litestar import Response, delete, get, patch, post
 
+from outrider.api import outreaches
 from outrider.api import queries_campaigns as queries
 from outrider.api.bodies import DispatchBody
 from outrider.api.bodies_campaigns import ChangedCampaignBody, NewCampaign, NewCampaignBody, Options, Step
@@ -26,7 +27,6 @@ from outrider.events.campaign import (
 )
 from outrider.events.credential import NewCredential, ReenableCredential, SmtpCredentialNotFound
 from outrider.events.ids import new_id
-from outrider.events.outreach import OutreachNotFound
 from outrider.events.vault import Entry
 
 PAUSE_SECONDS: Final = 7.0
@@ -38,7 +38,7 @@ async def create_campaign(request: Asked) -> Response[bytes]:
     """Create a campaign with its steps and credentials; texts, hosts and sealed passwords go to the vault first."""
     call = request.user
     campaign = call.body(NewCampaignBody).campaign
-    _refuse_outreach(campaign)
+    outreach = await _outreach(call, campaign)
     campaign_id = new_id()
     credentials = [(new_id(), credential) for credential in campaign.smtp_credentials]
     await vault.put(call.gateway.log_pool, _entries(call, campaign_id, campaign, credentials))
@@ -47,7 +47,7 @@ async def create_campaign(request: Asked) -> Response[bytes]:
             command_id=new_id(),
             account_id=call.account_id,
             campaign_id=campaign_id,
-            settings=campaign.settings(),
+            settings=campaign.settings().model_copy(update={"outreach_id": outreach}),
             steps=tuple(_plan(step) for step in campaign.sequence_steps),
             credentials=tuple(_new_credential(call, id_, credential) for id_, credential in credentials),
         )
@@ -79,11 +79,11 @@ async def change_campaign(request: Asked, campaign_id: str) -> Response[bytes]:
     call = request.user
     row = await queries.find(call, campaign_id)
     changed = call.body(ChangedCampaignBody).campaign
-    _refuse_outreach(changed)
+    outreach = await _outreach(call, changed)
     former = CampaignSettings.model_validate(row["settings"])
     settings = changed.settings(former)
     if "outreach_id" in changed.model_fields_set:
-        settings = settings.model_copy(update={"outreach_id": None})
+        settings = settings.model_copy(update={"outreach_id": outreach})
     if settings.max_wait_seconds < settings.min_wait_seconds:
         message = "must not be less than min_wait_seconds"
         raise ValidationFailed([{"field": "campaign.max_wait_seconds", "message": message}])
@@ -174,10 +174,12 @@ async def _known(call: Call, text: str) -> UUID:
     return campaign
 
 
-def _refuse_outreach(campaign: Options) -> None:
-    """There are no outreaches yet, so that every id is an unknown one."""
-    if campaign.outreach_id is not None:
-        raise OutreachNotFound
+async def _outreach(call: Call, campaign: Options) -> UUID | None:
+    """The outreach that it is to belong to. Raises OutreachNotFound."""
+    if campaign.outreach_id is None:
+        return None
+    found: UUID = (await outreaches.find(call, campaign.outreach_id))["outreach_id"]
+    return found
 
 
 def _plan(step: Step) -> StepPlan:

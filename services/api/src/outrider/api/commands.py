@@ -4,15 +4,25 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from litestar import Response, get
 
+from outrider.api import contacts, outreaches, suppressions
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import as_id
 from outrider.api.presenting import enrolled
 from outrider.api.problems import CommandNotFound
 from outrider.events.campaign import EnrollImport
+from outrider.events.contact import AddContact, ChangeContact, SuppressAddress
 from outrider.events.message import Json
+from outrider.events.outreach import ChangeOutreach, CreateOutreach
 
 Present = Callable[[Call, Json], Awaitable[Json]]
-PEOPLE: Mapping[str, Present] = {EnrollImport.__name__: enrolled}
+PEOPLE: Mapping[str, Present] = {
+    EnrollImport.__name__: enrolled,
+    AddContact.__name__: contacts.presented,
+    ChangeContact.__name__: contacts.presented,
+    SuppressAddress.__name__: suppressions.presented,
+    CreateOutreach.__name__: outreaches.presented,
+    ChangeOutreach.__name__: outreaches.presented,
+}
 """Answers that name people: joined whenever they are shown."""
 
 
@@ -21,7 +31,7 @@ async def show_command(request: Asked, command_id: str) -> Response[bytes]:
     """accepted, succeeded or rejected, with the status and body that the call would have answered."""
     call, known = request.user, as_id(command_id)
     row = await call.gateway.log_pool.fetchrow(
-        "select kind, status, http_status, body_without_people from log.commands "
+        "select kind, status, http_status, body_without_people, position from log.commands "
         "where command_id = $1 and account_id = $2",
         known,
         call.account_id,
@@ -32,6 +42,7 @@ async def show_command(request: Asked, command_id: str) -> Response[bytes]:
     answer = {"command_id": known, "status": row["status"]}
     if row["status"] == "accepted":
         return call.answer(answer)
+    await call.reach(row["position"] or 0)
     body: Json = row["body_without_people"] or {}
     if row["status"] == "succeeded" and row["kind"] in PEOPLE:
         body = await PEOPLE[row["kind"]](call, body)

@@ -4,25 +4,29 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from litestar import Response, delete, get, post
+from litestar import Response, delete, get, patch, post
 
-from outrider.api.bodies_contacts import NewImportBody
+from outrider.api.bodies_contacts import ChangedContactBody, NewContactBody, NewImportBody
 from outrider.api.front import IMPORT_BYTES
 from outrider.api.gateway import Asked, Call
-from outrider.api.importing import sort_rows, store
+from outrider.api.importing import ROWS_KEPT, sort_rows, store
 from outrider.api.paging import as_id
 from outrider.api.presenting import people
 from outrider.events import vault
 from outrider.events.contact import (
+    AddContact,
+    ChangeContact,
     ContactImportNotFound,
     ContactNotFound,
+    DeleteContact,
     DeleteImport,
     ImportContacts,
     NoContactsProvided,
 )
 from outrider.events.database import Row
-from outrider.events.ids import BadAddress, address_key, new_id, parse_address
+from outrider.events.ids import BadAddress, address_key, domain_key, domain_of, new_id, parse_address
 from outrider.events.message import Json
+from outrider.events.vault import Entry
 
 LARGE: Final = {"rule": {"most_bytes": IMPORT_BYTES}}
 IMPORT_FIELDS = """
@@ -165,11 +169,82 @@ async def list_contacts(request: Asked) -> Response[bytes]:
 async def show_contact(request: Asked, contact_id: str) -> Response[bytes]:
     """One contact."""
     call = request.user
-    row = await call.gateway.tables.fetchrow(CONTACT, call.account_id, as_id(contact_id))
-    if row is None:
-        raise ContactNotFound
+    row = await _contact(call, contact_id)
     call.options()
     return call.answer((await _contact_rows(call, [row]))[0])
+
+
+@post("/contacts", status_code=201)
+async def add_contact(request: Asked) -> Response[bytes]:
+    """Add one contact."""
+    call = request.user
+    person = call.body(NewContactBody).contact
+    contact_id = new_id()
+    kept = {**person.model_dump(), "custom": person.custom or {}}
+    await vault.put(call.gateway.log_pool, [Entry(contact_id, "person", call.account_id, "contact", kept)])
+    await call.ask(
+        AddContact(command_id=new_id(), account_id=call.account_id, contact_id=contact_id, **_keys(call, person.email))
+    )
+    rows = await _contact_rows(call, [await _contact(call, str(contact_id))])
+    return call.answer(rows[0], 201)
+
+
+@patch("/contacts/{contact_id:str}")
+async def change_contact(request: Asked, contact_id: str) -> Response[bytes]:
+    """Change what is known of a contact; what is left out stays. Later steps go to the address that it has then."""
+    call = request.user
+    contact: UUID = (await _contact(call, contact_id))["contact_id"]
+    changed = call.body(ChangedContactBody).contact.model_dump(exclude_unset=True)
+    former = await vault.get(call.gateway.log_pool, call.account_id, contact, "person") or {}
+    person: Json = {**former, **changed}
+    person["custom"] = person.get("custom") or {}
+    if person != former and "email" in person:
+        command_id = new_id()
+        until = call.gateway.clock.real() + ROWS_KEPT
+        entry = Entry(contact, f"person-{command_id}", call.account_id, "contact", person, until)
+        await vault.put(call.gateway.log_pool, [entry])
+        await call.ask(
+            ChangeContact(
+                command_id=command_id,
+                account_id=call.account_id,
+                contact_id=contact,
+                **_keys(call, person["email"]),
+            )
+        )
+    return call.answer((await _contact_rows(call, [await _contact(call, contact_id)]))[0])
+
+
+@delete("/contacts/{contact_id:str}", status_code=200)
+async def delete_contact(request: Asked, contact_id: str) -> Response[bytes]:
+    """The contact is gone, its enrollments have ended, its address is free."""
+    call = request.user
+    contact: UUID = (await _contact(call, contact_id))["contact_id"]
+    call.options()
+    await call.ask(DeleteContact(command_id=new_id(), account_id=call.account_id, contact_id=contact))
+    return call.done()
+
+
+async def presented(call: Call, body: Json) -> Json:
+    """The contact of a command's answer as GET shows it; the answer itself where it is gone."""
+    row = await call.gateway.tables.fetchrow(CONTACT, call.account_id, UUID(body["id"]))
+    return body if row is None else (await _contact_rows(call, [row]))[0]
+
+
+async def _contact(call: Call, text: str) -> Row:
+    """The contact's row. Raises ContactNotFound."""
+    row = await call.gateway.tables.fetchrow(CONTACT, call.account_id, as_id(text))
+    if row is None:
+        raise ContactNotFound
+    return row
+
+
+def _keys(call: Call, address: str) -> dict[str, str]:
+    """What stands for the address and its domain where nobody may read them."""
+    key, account = call.gateway.keys.address_key, call.account_id
+    return {
+        "address_key": address_key(key, account, address),
+        "domain_key": domain_key(key, account, domain_of(address)),
+    }
 
 
 async def _import(call: Call, import_id: UUID | None) -> Json:
@@ -229,4 +304,7 @@ ROUTES = (
     delete_import,
     list_contacts,
     show_contact,
+    add_contact,
+    change_contact,
+    delete_contact,
 )

@@ -10,7 +10,7 @@ from uuid import UUID
 from outrider.api.bodies_contacts import Person, zones
 from outrider.api.gateway import Call
 from outrider.events import vault
-from outrider.events.ids import BadAddress, address_key, new_id, parse_address
+from outrider.events.ids import BadAddress, address_key, domain_key, domain_of, new_id, parse_address
 from outrider.events.message import Json
 from outrider.events.vault import Entry
 
@@ -24,7 +24,7 @@ class Rows:
     """What became of the rows of a body."""
 
     good: Sequence[Json]
-    """contact_id, address_key and person, each address once."""
+    """contact_id, address_key, domain_key and person, each address once."""
     skipped: int
     rejects: Sequence[Json]
     """line (from 1), email and reason."""
@@ -50,7 +50,13 @@ def _sort(key: bytes, account_id: UUID, rows: Sequence[Person]) -> Rows:
         known = address_key(key, account_id, address)
         if known not in good:
             person = {**row.model_dump(), "email": address, "custom": row.custom or {}}
-            good[known] = {"contact_id": str(new_id()), "address_key": known, "person": person}
+            domain = domain_key(key, account_id, domain_of(address))
+            good[known] = {
+                "contact_id": str(new_id()),
+                "address_key": known,
+                "domain_key": domain,
+                "person": person,
+            }
     return Rows(list(good.values()), len(rows) - len(good) - len(rejects), rejects)
 
 

@@ -6,7 +6,9 @@ from outrider.api import (
     projections_contacts,
     projections_engagement,
     projections_enrollments,
+    projections_outreaches,
     projections_sends,
+    projections_suppressions,
 )
 from outrider.api.projection import tables
 
@@ -16,7 +18,9 @@ PARTS = (
     projections_contacts,
     projections_engagement,
     projections_enrollments,
+    projections_outreaches,
     projections_sends,
+    projections_suppressions,
 )
 
 __all__ = ["PARTS", "tables"]

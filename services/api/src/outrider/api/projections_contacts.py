@@ -7,6 +7,7 @@ from uuid import UUID
 from outrider.api.projection import first_of, last_of, tables
 from outrider.events.contact import (
     ContactAdded,
+    ContactChanged,
     ContactDeleted,
     ContactUnsubscribed,
     ImportCompleted,
@@ -116,6 +117,22 @@ async def contact_added(db: Db, events: Sequence[Recorded[ContactAdded]]) -> Non
 
 def _counted(imports: Iterable[UUID | None]) -> Counter[UUID]:
     return Counter(one for one in imports if one is not None)
+
+
+@tables.on(ContactChanged)
+async def contact_changed(db: Db, events: Sequence[Recorded[ContactChanged]]) -> None:
+    """The contacts are found by their last address; what bounced at a former one is shown no more."""
+    changed = last_of(events, lambda event: event.contact_id)
+    await db.execute(
+        "update contacts c set address_key = n.address_key "
+        "from unnest($1::uuid[], $2::text[]) as n (contact_id, address_key) where c.contact_id = n.contact_id",
+        [item.event.contact_id for item in changed],
+        [item.event.address_key for item in changed],
+    )
+    await db.execute(
+        "update contacts set bounced_at = null, bounce_reason = null where contact_id = any($1)",
+        [item.event.contact_id for item in events if item.event.is_moved],
+    )
 
 
 @tables.on(ContactDeleted)

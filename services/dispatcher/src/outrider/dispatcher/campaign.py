@@ -40,7 +40,6 @@ from outrider.events.campaign import (
 )
 from outrider.events.contact import ContactImportNotFound
 from outrider.events.message import Event
-from outrider.events.outreach import OutreachNotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +122,6 @@ def create(command: CreateCampaign, state: Campaign) -> Sequence[Event]:
     """The campaign exists, pending."""
     if state.status != "absent":
         return []
-    if command.settings.outreach_id is not None:
-        raise OutreachNotFound
     return [CampaignCreated(campaign_id=command.campaign_id, settings=command.settings, steps=command.steps)]
 
 
@@ -132,8 +129,6 @@ def change(command: ChangeCampaign, state: Campaign) -> Sequence[Event]:
     """These settings hold."""
     if not state.exists:
         raise CampaignNotFound
-    if command.settings.outreach_id is not None:
-        raise OutreachNotFound
     if command.settings == state.settings:
         return []
     return [CampaignChanged(campaign_id=command.campaign_id, settings=command.settings)]

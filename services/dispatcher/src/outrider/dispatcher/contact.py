@@ -11,19 +11,26 @@ from outrider.events.contact import (
     AddressReserved,
     AddressSuppressed,
     AddressUnsuppressed,
+    ChangeContact,
     ContactAdded,
+    ContactAlreadyExists,
+    ContactChanged,
     ContactDeleted,
     ContactForgotten,
     ContactImportNotFound,
     ContactNotFound,
     ContactUnsubscribed,
+    DeleteContact,
     DeleteImport,
     ImportCompleted,
     ImportContacts,
     ImportDeleted,
     ImportStarted,
     NoContactsProvided,
+    SuppressAddress,
+    SuppressionNotFound,
     UnsubscribeContact,
+    UnsuppressAddress,
 )
 from outrider.events.message import Event
 
@@ -61,6 +68,8 @@ def evolve_contact(state: Contact, event: Event) -> Contact:
     match event:
         case ContactAdded(address_key=key):
             return replace(state, status="present", address_key=key)
+        case ContactChanged(address_key=key):
+            return replace(state, address_key=key)
         case ContactUnsubscribed():
             return replace(state, unsubscribed=True)
         case ContactDeleted() | ContactForgotten():
@@ -135,14 +144,46 @@ def delete_import(command: DeleteImport, state: Import) -> Sequence[Event]:
     return [ImportDeleted(import_id=command.import_id)]
 
 
-def add_contact(contact_id: UUID, import_id: UUID | None, address_key: str, state: Address) -> Sequence[Event]:
+def add_contact(
+    contact_id: UUID, import_id: UUID | None, address_key: str, state: Address, domain_key: str | None = None
+) -> Sequence[Event]:
     """ContactAdded and AddressReserved, for a stream each; nothing when the address has its contact already."""
     if state.contact_id is not None:
         return []
     return [
-        ContactAdded(contact_id=contact_id, import_id=import_id, address_key=address_key),
+        ContactAdded(contact_id=contact_id, import_id=import_id, address_key=address_key, domain_key=domain_key),
         AddressReserved(address_key=address_key, contact_id=contact_id),
     ]
+
+
+def change_contact(command: ChangeContact, state: Contact) -> Sequence[Event]:
+    """The person is another one, perhaps at another address; said again, it is recorded again: the last one counts."""
+    if state.status != "present":
+        raise ContactNotFound
+    return [
+        ContactChanged(
+            contact_id=command.contact_id,
+            address_key=command.address_key,
+            domain_key=command.domain_key,
+            is_moved=command.address_key != state.address_key,
+        )
+    ]
+
+
+def reserve(address_key: str, contact_id: UUID, state: Address) -> Sequence[Event]:
+    """The address is this contact's."""
+    if state.contact_id == contact_id:
+        return []
+    if state.contact_id is not None:
+        raise ContactAlreadyExists(contact_id=str(state.contact_id))
+    return [AddressReserved(address_key=address_key, contact_id=contact_id)]
+
+
+def remove_contact(command: DeleteContact, state: Contact) -> Sequence[Event]:
+    """The contact that its owner deletes is gone."""
+    if state.status != "present":
+        raise ContactNotFound
+    return delete_contact(command.contact_id, state)
 
 
 def delete_contact(contact_id: UUID, state: Contact) -> Sequence[Event]:
@@ -164,3 +205,17 @@ def unsubscribe(command: UnsubscribeContact, state: Contact) -> Sequence[Event]:
     if state.unsubscribed:
         return []
     return [ContactUnsubscribed(contact_id=command.contact_id, delivery_id=command.delivery_id)]
+
+
+def suppress(command: SuppressAddress, state: Address) -> Sequence[Event]:
+    """Nothing is mailed to it. One that is suppressed stays so by the suppression that stands: one lifts it again."""
+    if state.suppressions:
+        return []
+    return [AddressSuppressed(address_key=command.address_key, suppression_id=command.suppression_id)]
+
+
+def unsuppress(command: UnsuppressAddress, state: Address) -> Sequence[Event]:
+    """It may be mailed to again."""
+    if command.suppression_id not in state.suppressions:
+        raise SuppressionNotFound
+    return [AddressUnsuppressed(address_key=command.address_key, suppression_id=command.suppression_id)]

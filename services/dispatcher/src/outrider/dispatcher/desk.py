@@ -87,4 +87,18 @@ async def done_inline(
         raise NotYet(1) from None
 
 
+async def carried_out(desk: Desk, drain: Drain, key: str, position: int) -> int:
+    """The to-do `key` is done: a position at which all that it recorded stands."""
+
+    async def is_over() -> bool:
+        return bool(
+            await desk.work.fetchval(
+                "select true from todos where kind = $1 and key = $2 and done_at is not null", drain.kind, key
+            )
+        )
+
+    await done_inline(desk, drain, [key], position, is_over)
+    return await desk.log.last_position()
+
+
 _begun: set[asyncio.Task[int]] = set()

@@ -6,6 +6,7 @@ from functools import partial
 
 from outrider.dispatcher.desk import Desk
 from outrider.dispatcher.dispatching import plan_batch
+from outrider.dispatcher.enrolling import free_contact
 from outrider.dispatcher.importing import delete_import, import_chunk
 from outrider.dispatcher.mx import MxResolver
 from outrider.dispatcher.respacing import respace, respace_late
@@ -41,6 +42,7 @@ def drains(desk: Desk, bus: Bus, resolver: MxResolver) -> list[Drain]:
         slow("retime", partial(respace, desk)),
         slow("delete_campaign", partial(delete_campaign, desk)),
         quick("stop_contact", stop_contact),
+        quick("free_contact", free_contact),
         quick("stop_enrollment", stop_enrollment),
         quick("finish_enrollment", finish_enrollment),
         quick("complete_campaign", complete_campaign),

@@ -53,6 +53,8 @@ class Place:
     batch_number: int
     priority: bool = False
     ordinal: int = 0
+    outreach_id: UUID | None = None
+    """Within which the contact is kept for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ def enroll(who: Who, place: Place, skip: SkipKind | None, state: Enrollment) -> 
             batch_number=place.batch_number,
             priority=place.priority,
             ordinal=place.ordinal,
+            outreach_id=place.outreach_id,
         )
     ]
 

@@ -13,11 +13,13 @@ from outrider.events.enrollment import SkipKind
 
 SKIP = """
 case when c.unsubscribed then 'unsubscribed' when c.bounced then 'bounced'
-    when exists (select from suppressions s where s.account_id = c.account_id and s.address_key = c.address_key)
+    when exists (select from suppressions s where s.account_id = c.account_id
+        and s.address_key in (c.address_key, c.domain_key))
     then 'suppressed' end
 """
 TO_ENROLL = f"""
-select c.contact_id, c.version, {SKIP} as skip, e.created as enrolled
+select c.contact_id, c.version, {SKIP} as skip, e.created as enrolled,
+    exists (select from outreach_contacts o where o.outreach_id = $4 and o.contact_id = c.contact_id) as taken
 from contacts c
 left join enrollments e on e.contact_id = c.contact_id and e.campaign_id = $3
 where c.import_id = $2 and c.account_id = $1 and not c.deleted
@@ -52,6 +54,14 @@ join steps s on s.enrollment_id = e.enrollment_id and s.position = 1
 where e.campaign_id = $1 and e.batch_number = $2 and e.dispatch_id = $3
 group by 1
 """
+UNMAILED = """
+select e.outreach_id, e.campaign_id, e.contact_id
+from enrollments e
+where (e.enrollment_id = $1 or e.campaign_id = $2) and e.outreach_id is not null and not exists (
+    select from steps s
+    where s.enrollment_id = e.enrollment_id and s.state in ('started', 'sent', 'unknown', 'bounced')
+)
+"""
 BOUNCES = """
 select c.sends, c.bounces, (m.settings ->> 'bounce_min_sends')::int as min_sends,
     (m.settings ->> 'bounce_rate_threshold')::float8 as threshold
@@ -81,6 +91,8 @@ class ToEnroll:
     """Of its stream."""
     skip: SkipKind | None
     is_enrolled: bool
+    is_taken: bool
+    """An enrollment of the campaign's outreach has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +153,23 @@ async def import_exists(tables: Pool, account_id: UUID, import_id: UUID) -> bool
     )
 
 
-async def to_enroll(tables: Pool, account_id: UUID, import_id: UUID, campaign_id: UUID) -> list[ToEnroll]:
+async def to_enroll(
+    tables: Pool, account_id: UUID, import_id: UUID, campaign_id: UUID, outreach_id: UUID | None
+) -> list[ToEnroll]:
     """Everybody in the import who is still there."""
-    rows = await tables.fetch(TO_ENROLL, account_id, import_id, campaign_id)
-    return [ToEnroll(row["contact_id"], row["version"], row["skip"], row["enrolled"] is not None) for row in rows]
+    rows = await tables.fetch(TO_ENROLL, account_id, import_id, campaign_id, outreach_id)
+    return [
+        ToEnroll(row["contact_id"], row["version"], row["skip"], row["enrolled"] is not None, row["taken"])
+        for row in rows
+    ]
+
+
+async def unmailed_of(
+    tables: Pool, *, enrollment: UUID | None = None, campaign: UUID | None = None
+) -> list[tuple[UUID, UUID, UUID]]:
+    """(outreach, campaign, contact) of those that hold a contact and of which no mail went out, or may have."""
+    rows = await tables.fetch(UNMAILED, enrollment, campaign)
+    return [(row["outreach_id"], row["campaign_id"], row["contact_id"]) for row in rows]
 
 
 async def is_suppressed(tables: Pool, account_id: UUID, address_key: str) -> bool:

@@ -13,7 +13,9 @@ from outrider.dispatcher.handlers_campaigns import (
     on_reenable,
     on_resume,
 )
+from outrider.dispatcher.handlers_contacts import on_add_contact, on_change_contact, on_delete_contact
 from outrider.dispatcher.handlers_enrolling import on_dispatch, on_enroll_contact, on_enroll_import
+from outrider.dispatcher.handlers_outreaches import on_change_outreach, on_create_outreach, on_delete_outreach
 from outrider.dispatcher.handlers_people import (
     on_change_plan,
     on_delete_import,
@@ -23,6 +25,7 @@ from outrider.dispatcher.handlers_people import (
     on_revoke_key,
     on_unsubscribe,
 )
+from outrider.dispatcher.handlers_suppressions import on_suppress, on_unsuppress
 from outrider.events.account import ChangePlan, IssueApiKey, OpenAccount, RevokeApiKey
 from outrider.events.campaign import (
     ChangeCampaign,
@@ -35,9 +38,19 @@ from outrider.events.campaign import (
     ResumeCampaign,
 )
 from outrider.events.commands import Answer
-from outrider.events.contact import DeleteImport, ImportContacts, UnsubscribeContact
+from outrider.events.contact import (
+    AddContact,
+    ChangeContact,
+    DeleteContact,
+    DeleteImport,
+    ImportContacts,
+    SuppressAddress,
+    UnsubscribeContact,
+    UnsuppressAddress,
+)
 from outrider.events.credential import ReenableCredential
 from outrider.events.message import Command
+from outrider.events.outreach import ChangeOutreach, CreateOutreach, DeleteOutreach
 from outrider.events.todo import Drain
 
 Handler = Callable[[Any], Awaitable[Answer]]
@@ -52,7 +65,15 @@ def handlers(desk: Desk, drains: Mapping[str, Drain]) -> dict[type[Command], Han
         RevokeApiKey: partial(on_revoke_key, desk),
         ImportContacts: partial(on_import_contacts, desk, drains["import_chunk"]),
         DeleteImport: partial(on_delete_import, desk, drains["delete_import"]),
+        AddContact: partial(on_add_contact, desk),
+        ChangeContact: partial(on_change_contact, desk),
+        DeleteContact: partial(on_delete_contact, desk, drains["stop_contact"]),
         UnsubscribeContact: partial(on_unsubscribe, desk, drains["stop_contact"]),
+        SuppressAddress: partial(on_suppress, desk),
+        UnsuppressAddress: partial(on_unsuppress, desk),
+        CreateOutreach: partial(on_create_outreach, desk),
+        ChangeOutreach: partial(on_change_outreach, desk),
+        DeleteOutreach: partial(on_delete_outreach, desk),
         CreateCampaign: partial(on_create_campaign, desk),
         ChangeCampaign: partial(on_change_campaign, desk),
         DeleteCampaign: partial(on_delete_campaign, desk, drains["delete_campaign"]),

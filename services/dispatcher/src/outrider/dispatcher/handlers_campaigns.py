@@ -9,6 +9,7 @@ from outrider.dispatcher.campaign import campaign, change, create, delete, pause
 from outrider.dispatcher.credential import Credential, add, credential, reenable
 from outrider.dispatcher.desk import Desk, done_inline
 from outrider.dispatcher.dispatching import campaign_state
+from outrider.dispatcher.handlers_outreaches import with_outreach
 from outrider.events.campaign import (
     CampaignNotFound,
     ChangeCampaign,
@@ -29,28 +30,24 @@ _POLL_SECONDS: Final = 0.05
 
 async def on_create_campaign(desk: Desk, command: CreateCampaign) -> Answer:
     """201: the campaign and its credentials stand together."""
-    created = create(command, campaign.initial)
-    writes = [Write(campaign.stream(command.campaign_id), 0, created, command.command_id)]
-    for new in command.credentials:
-        added = add(command.campaign_id, new, Credential())
-        writes.append(Write(credential.stream(new.credential_id), 0, added, command.command_id))
-    verdict = await desk.log.append(command.account_id, *writes)
-    return Answer({"id": str(command.campaign_id), "status": "pending"}, 201, verdict.position)
+    added = [
+        Write(credential.stream(new.credential_id), 0, add(command.campaign_id, new, Credential()), command.command_id)
+        for new in command.credentials
+    ]
+    decide = partial(create, command)
+    _, position = await with_outreach(desk, command, decide, command.settings.outreach_id, added)
+    return Answer({"id": str(command.campaign_id), "status": "pending"}, 201, position)
 
 
 async def on_change_campaign(desk: Desk, command: ChangeCampaign) -> Answer:
     """200."""
-    done = await desk.log.transact(
-        command.account_id, campaign, command.campaign_id, partial(change, command), cause=command.command_id
-    )
-    return Answer({"id": str(command.campaign_id), "status": done.state.status}, 200, done.position)
+    state, position = await with_outreach(desk, command, partial(change, command), command.settings.outreach_id)
+    return Answer({"id": str(command.campaign_id), "status": state.status}, 200, position)
 
 
 async def on_delete_campaign(desk: Desk, drain: Drain, command: DeleteCampaign) -> Answer:
     """204 when its enrollments have ended and its secrets are gone."""
-    done = await desk.log.transact(
-        command.account_id, campaign, command.campaign_id, partial(delete, command), cause=command.command_id
-    )
+    _, position = await with_outreach(desk, command, partial(delete, command), None)
     key = str(command.campaign_id)
 
     async def is_over() -> bool:
@@ -60,7 +57,7 @@ async def on_delete_campaign(desk: Desk, drain: Drain, command: DeleteCampaign) 
             )
         )
 
-    await done_inline(desk, drain, [key], done.position, is_over)
+    await done_inline(desk, drain, [key], position, is_over)
     return Answer({"id": key}, 204, await desk.log.last_position())
 
 

@@ -13,6 +13,7 @@ from outrider.dispatcher.campaign import DispatchFacts, EnrollFacts, campaign, d
 from outrider.dispatcher.contact import contact
 from outrider.dispatcher.desk import Desk, chunks, done_inline
 from outrider.dispatcher.dispatching import campaign_state, people_of, plan_for, plan_key, zones
+from outrider.dispatcher.enrolling import Sharing, enroll_as_it_stands, sharing
 from outrider.dispatcher.enrollment import Enrollment, Place, Who, enroll, enrollment
 from outrider.dispatcher.facts import CredentialUse, ToEnroll
 from outrider.dispatcher.planning import PlanTooLong
@@ -27,7 +28,7 @@ from outrider.events.campaign import (
 )
 from outrider.events.commands import Answer
 from outrider.events.contact import ContactNotFound
-from outrider.events.enrollment import ContactAlreadyEnrolled, ContactSkipped, EnrollmentSkipped, SkipKind
+from outrider.events.enrollment import ContactAlreadyEnrolled, ContactSkipped, SkipKind
 from outrider.events.errors import Conflict, NotYet
 from outrider.events.ids import enrollment_id, shard
 from outrider.events.log import Expect, Write
@@ -67,8 +68,11 @@ async def on_enroll_import(desk: Desk, command: EnrollImport) -> Answer:
     """200 with the figures and whom it skipped; the batch numbers are given first, then each contact its place."""
     await desk.fresh()
     before = await _outcome(desk, command)
-    people = await facts.to_enroll(desk.tables, command.account_id, command.import_id, command.campaign_id)
-    chosen = [who for who in people if who.contact_id in before.created or (not who.is_enrolled and not who.skip)]
+    shared = await sharing(desk, command.account_id, command.campaign_id)
+    people = await facts.to_enroll(
+        desk.tables, command.account_id, command.import_id, command.campaign_id, shared.outreach_id
+    )
+    chosen = [who for who in people if who.contact_id in before.created or not _refused(who, shared)]
     known = EnrollFacts(
         await facts.import_exists(desk.tables, command.account_id, command.import_id),
         len(chosen),
@@ -85,17 +89,19 @@ async def on_enroll_import(desk: Desk, command: EnrollImport) -> Answer:
     if given is not None and given.first_batch_number is not None:
         todo = [(place, who) for place, who in enumerate(chosen) if who.contact_id not in before.created]
         for part in chunks(todo):
-            await asyncio.gather(*(_enroll(desk, command, given, place, who) for place, who in part))
+            await asyncio.gather(*(_enroll(desk, command, shared, given, place, who) for place, who in part))
     refused: list[tuple[ToEnroll, SkipKind]] = [
-        (who, kind) for who in people if who.contact_id not in before.created and (kind := _refused(who))
+        (who, kind) for who in people if who.contact_id not in before.created and (kind := _refused(who, shared))
     ]
     for some in chunks(refused):
         await asyncio.gather(*(_skip(desk, command, who.contact_id, kind) for who, kind in some))
     return _enrolled(command, given, await _outcome(desk, command), done.position)
 
 
-def _refused(who: ToEnroll) -> SkipKind | None:
-    return "already_enrolled" if who.is_enrolled else who.skip
+def _refused(who: ToEnroll, shared: Sharing) -> SkipKind | None:
+    if who.is_enrolled:
+        return "already_enrolled"
+    return who.skip or ("cross_campaign_duplicate" if who.is_taken and shared.unique else None)
 
 
 async def _outcome(desk: Desk, command: EnrollImport) -> Outcome:
@@ -107,43 +113,25 @@ async def _outcome(desk: Desk, command: EnrollImport) -> Outcome:
     )
 
 
-async def _enroll(desk: Desk, command: EnrollImport, given: ImportEnrolled, place: int, who: ToEnroll) -> None:
+async def _enroll(  # noqa: PLR0913, PLR0917  # a row of the query and its place
+    desk: Desk, command: EnrollImport, shared: Sharing, given: ImportEnrolled, place: int, who: ToEnroll
+) -> None:
     """As the facts have it: nobody enrolled, and the contact where they saw it. Otherwise as the streams stand."""
     found = Who(enrollment_id(command.campaign_id, who.contact_id), command.campaign_id, who.contact_id)
     at = Place((given.first_batch_number or 1) + place // given.batch_size, ordinal=place)
-    events = enroll(found, at, None, Enrollment())
+    claim = [] if who.is_taken else shared.writes(found, 0, command.command_id)
+    kept = replace(at, outreach_id=shared.outreach_id) if claim else at
+    events = enroll(found, kept, None, Enrollment())
     try:
         await desk.log.append(
             command.account_id,
             Write(enrollment.stream(found.enrollment_id), 0, events, command.command_id),
             Expect(contact.stream(who.contact_id), who.version),
+            *claim,
         )
     except Conflict:
         with suppress(ContactNotFound):  # deleted while we were at it
-            await _enroll_as_it_stands(desk, command, found, at)
-
-
-async def _enroll_as_it_stands(
-    desk: Desk, command: EnrollImport | EnrollContact, who: Who, place: Place
-) -> Sequence[EnrollmentSkipped]:
-    """Enrolled or skipped by what the streams say now; the skips. Raises ContactNotFound, NotYet."""
-    history = await desk.log.read_stream(command.account_id, contact.stream(who.contact_id))
-    person = contact.fold(item.event for item in history)
-    if person.status != "present":
-        raise ContactNotFound
-    skip = "unsubscribed" if person.unsubscribed else await facts.skip_kind(desk.tables, who.contact_id)
-    try:
-        done = await desk.log.transact(
-            command.account_id,
-            enrollment,
-            who.enrollment_id,
-            partial(enroll, who, place, skip),
-            cause=command.command_id,
-            expect=[Expect(contact.stream(who.contact_id), len(history))],
-        )
-    except Conflict:
-        raise NotYet(0.1) from None
-    return [event for event in done.events if isinstance(event, EnrollmentSkipped)]
+            await enroll_as_it_stands(desk, command, shared, found, at)
 
 
 async def _skip(desk: Desk, command: EnrollImport, contact_id: UUID, kind: SkipKind) -> None:
@@ -178,7 +166,8 @@ async def on_enroll_contact(desk: Desk, command: EnrollContact) -> Answer:
         raise CampaignNotFound
     who = Who(enrollment_id(command.campaign_id, command.contact_id), command.campaign_id, command.contact_id)
     place = Place(command.batch_number, command.priority)
-    for skipped in await _enroll_as_it_stands(desk, command, who, place):
+    shared = await sharing(desk, command.account_id, command.campaign_id)
+    for skipped in await enroll_as_it_stands(desk, command, shared, who, place):
         if skipped.kind == "already_enrolled":
             raise ContactAlreadyEnrolled
         raise ContactSkipped(kind=skipped.kind)

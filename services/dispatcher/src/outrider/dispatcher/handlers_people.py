@@ -5,7 +5,7 @@ from uuid import UUID
 
 from outrider.dispatcher.account import account, change_plan, issue_key, open_account, revoke_key
 from outrider.dispatcher.contact import contact, contact_import, delete_import, start_import, unsubscribe
-from outrider.dispatcher.desk import Desk, done_inline
+from outrider.dispatcher.desk import Desk, carried_out, done_inline
 from outrider.dispatcher.importing import chunk_key
 from outrider.events.account import ChangePlan, IssueApiKey, OpenAccount, RevokeApiKey
 from outrider.events.commands import Answer
@@ -95,22 +95,8 @@ async def on_delete_import(desk: Desk, drain: Drain, command: DeleteImport) -> A
     done = await desk.log.transact(
         command.account_id, contact_import, command.import_id, partial(delete_import, command), cause=command.command_id
     )
-    position = await _carried_out(desk, drain, str(command.import_id), done.position)
+    position = await carried_out(desk, drain, str(command.import_id), done.position)
     return Answer({"id": str(command.import_id)}, 204, position)
-
-
-async def _carried_out(desk: Desk, drain: Drain, key: str, position: int) -> int:
-    """The to-do `key` is done: a position at which all that it recorded stands."""
-
-    async def is_over() -> bool:
-        return bool(
-            await desk.work.fetchval(
-                "select true from todos where kind = $1 and key = $2 and done_at is not null", drain.kind, key
-            )
-        )
-
-    await done_inline(desk, drain, [key], position, is_over)
-    return await desk.log.last_position()
 
 
 async def on_unsubscribe(desk: Desk, drain: Drain, command: UnsubscribeContact) -> Answer:
@@ -120,7 +106,7 @@ async def on_unsubscribe(desk: Desk, drain: Drain, command: UnsubscribeContact) 
     )
     position = done.position
     if done.events:
-        position = await _carried_out(desk, drain, _stop_key(command.contact_id), done.position)
+        position = await carried_out(desk, drain, _stop_key(command.contact_id), done.position)
     return Answer({"id": str(command.contact_id), "status": "unsubscribed"}, 200, position)
 
 

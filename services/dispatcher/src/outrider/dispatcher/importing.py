@@ -36,6 +36,7 @@ class Row:
     contact_id: UUID
     address_key: str
     person: Json
+    domain_key: str | None = None
 
 
 def chunk_key(import_id: UUID, chunk: int) -> str:
@@ -77,7 +78,9 @@ async def import_chunk(desk: Desk, item: Todo) -> None:
 
 async def _people(desk: Desk, account: UUID, import_id: UUID, chunk: int) -> list[Row]:
     found = await vault.get(desk.log_pool, account, import_id, f"rows-{chunk}") or {"rows": []}
-    return [Row(UUID(row["contact_id"]), row["address_key"], row["person"]) for row in found["rows"]]
+    return [
+        Row(UUID(row["contact_id"]), row["address_key"], row["person"], row.get("domain_key")) for row in found["rows"]
+    ]
 
 
 async def _add_people(desk: Desk, account: UUID, import_id: UUID, cause: UUID, rows: Sequence[Row]) -> None:
@@ -85,19 +88,20 @@ async def _add_people(desk: Desk, account: UUID, import_id: UUID, cause: UUID, r
         await vault.put(
             desk.log_pool, [Entry(row.contact_id, "person", account, "contact", row.person) for row in part]
         )
-        added = await asyncio.gather(*(_add(desk, account, import_id, cause, row) for row in part))
+        holders = await asyncio.gather(*(add(desk, account, import_id, cause, row) for row in part))
         await vault.forget(
-            desk.log_pool, [row.contact_id for row, is_added in zip(part, added, strict=True) if not is_added]
+            desk.log_pool,
+            [row.contact_id for row, holder in zip(part, holders, strict=True) if holder != row.contact_id],
         )
 
 
-async def _add(desk: Desk, account: UUID, import_id: UUID, cause: UUID, row: Row) -> bool:
-    """Whether the person is a contact of this import; False: the address has its contact already."""
+async def add(desk: Desk, account: UUID, import_id: UUID | None, cause: UUID, row: Row) -> UUID:
+    """The contact that holds the address: this one, or the one that has it already."""
     state, version = Address(), 0
     for _ in range(TRIES):
         if state.contact_id is not None:
-            return state.contact_id == row.contact_id
-        added, reserved = add_contact(row.contact_id, import_id, row.address_key, state)
+            return state.contact_id
+        added, reserved = add_contact(row.contact_id, import_id, row.address_key, state, row.domain_key)
         try:
             await desk.log.append(
                 account,
@@ -108,7 +112,7 @@ async def _add(desk: Desk, account: UUID, import_id: UUID, cause: UUID, row: Row
             history = await desk.log.read_stream(account, address.stream(row.address_key))
             state, version = address.fold(item.event for item in history), len(history)
             continue
-        return True
+        return row.contact_id
     raise Conflict([address.stream(row.address_key)])
 
 

@@ -1,10 +1,11 @@
-"""The projection that decisions take their facts from: one reader, three groups of handlers."""
+"""The projection that decisions take their facts from: one reader, four groups of handlers."""
 
 from outrider.dispatcher.projections_campaigns import campaigns
 from outrider.dispatcher.projections_deliveries import deliveries
+from outrider.dispatcher.projections_outreaches import outreaches
 from outrider.dispatcher.projections_people import NAME, people
 from outrider.events.projector import Projection
 
 facts = Projection(NAME)
-for part in (people, campaigns, deliveries):
+for part in (people, outreaches, campaigns, deliveries):
     facts.handlers.update(part.handlers)

@@ -185,8 +185,9 @@ async def enrollment_created(db: Db, events: Sequence[Recorded[EnrollmentCreated
     """It is pending in its batch."""
     await db.execute(
         "insert into enrollments (enrollment_id, campaign_id, account_id, contact_id, batch_number, priority, ordinal, "
-        "created, version) select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::int[], "
-        "$6::boolean[], $7::int[], $8::bigint[], $9::int[])",
+        "created, version, outreach_id) "
+        "select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::int[], $6::boolean[], "
+        "$7::int[], $8::bigint[], $9::int[], $10::uuid[])",
         [item.event.enrollment_id for item in events],
         [item.event.campaign_id for item in events],
         [item.account_id for item in events],
@@ -196,6 +197,7 @@ async def enrollment_created(db: Db, events: Sequence[Recorded[EnrollmentCreated
         [item.event.ordinal for item in events],
         [item.position for item in events],
         [item.version for item in events],
+        [item.event.outreach_id for item in events],
     )
 
 

@@ -7,6 +7,7 @@ from outrider.events.contact import (
     AddressSuppressed,
     AddressUnsuppressed,
     ContactAdded,
+    ContactChanged,
     ContactDeleted,
     ContactForgotten,
     ContactUnsubscribed,
@@ -65,14 +66,33 @@ async def import_deleted(db: Db, events: Sequence[Recorded[ImportDeleted]]) -> N
 async def contact_added(db: Db, events: Sequence[Recorded[ContactAdded]]) -> None:
     """It can be enrolled."""
     await db.execute(
-        "insert into contacts (contact_id, account_id, import_id, address_key, added, version) "
-        "select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::int[])",
+        "insert into contacts (contact_id, account_id, import_id, address_key, added, version, domain_key) "
+        "select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::int[], $7::text[])",
         [item.event.contact_id for item in events],
         [item.account_id for item in events],
         [item.event.import_id for item in events],
         [item.event.address_key for item in events],
         [item.position for item in events],
         [item.version for item in events],
+        [item.event.domain_key for item in events],
+    )
+
+
+@people.on(ContactChanged)
+async def contact_changed(db: Db, events: Sequence[Recorded[ContactChanged]]) -> None:
+    """It is looked up by its last address; what bounced at a former one stands against it no more."""
+    last = {item.event.contact_id: item for item in events}
+    moved = {item.event.contact_id for item in events if item.event.is_moved}
+    await db.execute(
+        "update contacts c set address_key = n.address_key, domain_key = n.domain_key, version = n.version, "
+        "bounced = c.bounced and not n.moved "
+        "from unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::boolean[]) "
+        "as n (contact_id, address_key, domain_key, version, moved) where c.contact_id = n.contact_id",
+        list(last),
+        [item.event.address_key for item in last.values()],
+        [item.event.domain_key for item in last.values()],
+        [item.version for item in last.values()],
+        [found in moved for found in last],
     )
 
 

@@ -9,6 +9,7 @@ from outrider.dispatcher.campaign import campaign, complete, pause_without_crede
 from outrider.dispatcher.contact import contact, unsubscribe
 from outrider.dispatcher.credential import credential, disable, judge, remove
 from outrider.dispatcher.desk import Desk, chunks
+from outrider.dispatcher.enrolling import free_contacts
 from outrider.dispatcher.enrollment import Enrollment, Who, enrollment, finish, stop
 from outrider.dispatcher.enrollment import unsubscribe as unsubscribe_enrollment
 from outrider.events import vault
@@ -152,6 +153,7 @@ async def delete_campaign(desk: Desk, item: Todo) -> None:
     )
     for part in chunks(rows):
         await asyncio.gather(*(_stop(desk, item, trigger, cause, row["contact_id"], row["version"]) for row in part))
+    await free_contacts(desk, item.account_id, campaign_id, cause)
 
 
 async def _stop(  # noqa: PLR0913, PLR0917  # a row of the query

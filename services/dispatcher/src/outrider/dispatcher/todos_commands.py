@@ -221,9 +221,20 @@ async def enrollment_ended(
         ]
     ],
 ) -> None:
-    """Nothing of it is told any more; it may have been the campaign's last."""
+    """Nothing of it is told any more; it may have been the campaign's last. One that was deleted frees its contact."""
     await todo.cancel(db, "send_step", [item.event.enrollment_id for item in events])
+    await todo.add(db, [_free(item) for item in events if getattr(item.event, "reason", None) == "deleted"])
     await _complete(db, {item.event.campaign_id: item for item in events})
+
+
+def _free(
+    item: Recorded[
+        EnrollmentReplied | EnrollmentBounced | EnrollmentUnsubscribed | EnrollmentStopped | EnrollmentFinished
+    ],
+) -> Todo:
+    enrolled = item.event.enrollment_id
+    data = {"cause": str(item.cause)}
+    return Todo("free_contact", str(enrolled), item.account_id, item.business_at, owner=enrolled, data=data)
 
 
 @commanded.on(EnrollmentSkipped)
