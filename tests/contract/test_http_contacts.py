@@ -44,9 +44,9 @@ async def test_of_two_who_add_an_address_at_once_one_wins(client: httpx.AsyncCli
 
 
 async def test_a_wrong_contact_is_refused_at_its_fields(client: httpx.AsyncClient) -> None:
-    wrong = {"email": "nobody", "timezone": "Mars/Olympus", "colour": "x", "custom": {"a": [1]}}
+    wrong = {"email": "nobody", "timezone": "Mars/Olympus", "nick_name": "x", "custom": {"a": [1]}}
     answer = await client.post("/contacts", json={"contact": wrong})
-    assert {"contact.email", "contact.timezone", "contact.colour"} <= set(fields(answer))
+    assert {"contact.email", "contact.timezone", "contact.nick_name"} <= set(fields(answer))
     assert fields(await client.post("/contacts", json={"contact": {}})) == ["contact.email"]
     shown = await add(client, "sound@example.com")
     path = f"/contacts/{shown['id']}"
