@@ -286,7 +286,8 @@ class SmtpServer:
         ending: list[asyncio.Task[None]] = []
         for conversation in self._open:
             if isinstance(conversation.transport, asyncio.Transport):
-                conversation.transport.abort()
+                with contextlib.suppress(AttributeError):  # Python 3.11.2: of a TLS connection that has ended already
+                    conversation.transport.abort()
             task = conversation._handler_coroutine  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # no other way to wait for it
             if task:
                 ending.append(task)

@@ -20,6 +20,7 @@ import re
 import socket
 import ssl
 from collections.abc import Awaitable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self, TypeVar, cast
 
@@ -86,7 +87,8 @@ class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc]  # untype
 
     def give_up(self, words: str) -> None:
         self.fault = self.fault or words
-        cast("asyncio.Transport", self.transport).abort()
+        with suppress(AttributeError):  # Python 3.11.2: of a TLS connection that has ended already
+            cast("asyncio.Transport", self.transport).abort()
 
     def _handle_line(self, line: bytes, current_cmd: Any) -> Any:  # noqa: ANN401  # the package's own Command
         if _RUNG.match(line):

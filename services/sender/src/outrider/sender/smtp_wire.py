@@ -7,6 +7,7 @@ final dot, rewrites addresses it does not like, and encrypts only if the server 
 import asyncio
 import re
 import ssl
+from contextlib import suppress
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
@@ -114,7 +115,8 @@ class Wire(SMTPProtocol):
     def abort(self) -> None:
         """Cut the connection; what is not written yet never will be."""
         if isinstance(self.transport, asyncio.WriteTransport):
-            self.transport.abort()
+            with suppress(AttributeError):  # Python 3.11.2: of a TLS connection that has ended already
+                self.transport.abort()
 
     def leave(self) -> None:
         """Say goodbye, without waiting for an answer."""
