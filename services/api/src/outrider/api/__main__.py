@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Generator
+from functools import partial
 
 import uvicorn
 
@@ -11,6 +12,7 @@ from outrider.api.app import make_app
 from outrider.api.gateway import Gateway
 from outrider.api.limits import RateLimit
 from outrider.api.projections import tables
+from outrider.api.sweeping import sweep_for_ever
 from outrider.events.errors import Unavailable
 from outrider.events.service import Service, main
 from outrider.events.tokens import Keyring
@@ -79,6 +81,7 @@ async def build(service: Service) -> None:
     service.loops.append(serve)
     service.loops.append(service.bus.retell)
     service.loops.append(service.bus.expire)
+    service.loops.append(partial(sweep_for_ever, service.log_pool, service.clock))
     service.stopping.append(stop)
 
 
