@@ -15,6 +15,7 @@ from outrider.dispatcher.enrollment import (
     Place,
     Schedule,
     Who,
+    delete,
     enroll,
     enrollment,
     finish,
@@ -30,6 +31,7 @@ from outrider.events.enrollment import (
     EnrollmentBounced,
     EnrollmentCreated,
     EnrollmentFinished,
+    EnrollmentNotFound,
     EnrollmentReplied,
     EnrollmentSkipped,
     EnrollmentStopped,
@@ -103,6 +105,18 @@ def test_a_contact_that_must_be_skipped_is_not_enrolled_but_may_be_later() -> No
 )
 def test_one_that_stands_or_stood_is_enrolled_already(history: Sequence[Event]) -> None:
     given(enrollment, *history).when(ENROLL).then(skipped("already_enrolled", at_dispatch=False))
+
+
+@pytest.mark.parametrize("history", [(CREATED,), (CREATED, SCHEDULED)])
+def test_one_that_is_deleted_has_ended(history: Sequence[Event]) -> None:
+    gone = EnrollmentStopped(**ID, reason="deleted")
+    decide = partial(delete, WHO)
+    given(enrollment, *history).when(decide).then(gone).when(decide).then().when(SCHEDULE).then()
+
+
+def test_deleting_what_has_ended_changes_nothing_and_what_never_was_is_unknown() -> None:
+    given(enrollment, CREATED, SCHEDULED, REPLIED).when(partial(delete, WHO)).then()
+    given(enrollment).when(partial(delete, WHO)).refused(EnrollmentNotFound)
 
 
 def test_a_pending_one_is_scheduled_once() -> None:

@@ -100,6 +100,13 @@ class EnrollContact(CampaignCommand):
     priority: bool = False
 
 
+class DeleteEnrollment(CampaignCommand):
+    """Send nothing more to one enrollment."""
+
+    enrollment_id: UUID
+    contact_id: UUID
+
+
 class DispatchBatch(CampaignCommand):
     """Plan and send what is pending in the batch."""
 
@@ -234,6 +241,10 @@ class CampaignIsPaused(Refused, status=422, code="campaign_paused"):
 
 class NoSequenceSteps(Refused, status=422, code="no_sequence_steps"):
     """The campaign has no step to send."""
+
+
+class SequenceStepNotFound(Refused, status=404, code="sequence_step_not_found"):
+    """The campaign has no step of this position."""
 
 
 class NoSmtpCredentials(Refused, status=422, code="no_smtp_credentials"):

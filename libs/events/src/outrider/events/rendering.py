@@ -7,7 +7,7 @@ import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from outrider.events.rendering_liquid import BadSyntax, Part, Reference
 from outrider.events.rendering_text import text_of
@@ -127,6 +127,18 @@ def check(subject: str, body_html: str, body_text: str | None = None) -> list[Pr
         if part is not None:
             problems += _unknown(where, source, part) or _tried(where, source, part)
     return problems
+
+
+def merge_of(person: Mapping[str, Any], unsubscribe_url: str | None) -> Merge:
+    """The values of a contact as the vault has the person."""
+    return Merge(
+        first_name=person.get("first_name"),
+        last_name=person.get("last_name"),
+        email=person.get("email"),
+        company=person.get("company"),
+        unsubscribe_url=unsubscribe_url,
+        custom=person.get("custom") or {},
+    )
 
 
 def sample() -> Merge:

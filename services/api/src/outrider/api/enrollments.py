@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from litestar import Response, get, post
+from litestar import Response, delete, get, post
 
 from outrider.api import queries_campaigns
 from outrider.api.bodies import EnrollBody, EnrollContactBody
@@ -13,7 +13,7 @@ from outrider.api.gateway import Asked, Call
 from outrider.api.paging import as_id
 from outrider.api.presenting import REASONS, enrolled, people
 from outrider.api.problems import ValidationFailed
-from outrider.events.campaign import EnrollContact, EnrollImport
+from outrider.events.campaign import DeleteEnrollment, EnrollContact, EnrollImport
 from outrider.events.contact import ContactImportNotFound, ContactNotFound
 from outrider.events.database import Row
 from outrider.events.enrollment import EnrollmentNotFound
@@ -132,13 +132,29 @@ async def list_enrollments(request: Asked, campaign_id: str) -> Response[bytes]:
 async def show_enrollment(request: Asked, enrollment_id: str) -> Response[bytes]:
     """One enrollment."""
     call = request.user
-    row = await call.gateway.tables.fetchrow(ONE, call.account_id, as_id(enrollment_id))
-    if row is None:
-        raise EnrollmentNotFound
+    row = await _found(call, enrollment_id)
     call.options()
     found = await people(call, {row["contact_id"]})
     email = found.get(row["contact_id"], {}).get("email")
     return call.answer({**_enrollment(row), "campaign_id": row["campaign_id"], "email": email})
+
+
+@delete("/enrollments/{enrollment_id:str}", status_code=200)
+async def delete_enrollment(request: Asked, enrollment_id: str) -> Response[bytes]:
+    """What is left of it is not sent; it stays to be seen, and cannot be created again."""
+    call = request.user
+    row = await _found(call, enrollment_id)
+    call.options()
+    await call.ask(
+        DeleteEnrollment(
+            command_id=new_id(),
+            account_id=call.account_id,
+            campaign_id=row["campaign_id"],
+            enrollment_id=row["enrollment_id"],
+            contact_id=row["contact_id"],
+        )
+    )
+    return call.done()
 
 
 @get("/campaigns/{campaign_id:str}/skips")
@@ -186,6 +202,14 @@ async def list_replies(request: Asked, campaign_id: str) -> Response[bytes]:
         for row in rows
     ]
     return call.rows(shown, cursor)
+
+
+async def _found(call: Call, text: str) -> Row:
+    """The enrollment of the account. Raises EnrollmentNotFound."""
+    row = await call.gateway.tables.fetchrow(ONE, call.account_id, as_id(text))
+    if row is None:
+        raise EnrollmentNotFound
+    return row
 
 
 def _enrollment(row: Row) -> Json:
@@ -236,4 +260,4 @@ def _batch_number(value: str | None) -> int | None:
     return int(value)
 
 
-ROUTES = (enroll, enroll_contact, list_enrollments, show_enrollment, list_skips, list_replies)
+ROUTES = (enroll, enroll_contact, list_enrollments, show_enrollment, delete_enrollment, list_skips, list_replies)

@@ -115,6 +115,12 @@ def percent(part: int, whole: int) -> float:
     return (2000 * part + whole) // (2 * whole) / 10 if whole else 0.0
 
 
+async def templates(call: Call, campaign: UUID, steps: Sequence[Json]) -> Mapping[int, Json]:
+    """The texts of each step as it stands, by position."""
+    texts = await _vault(call, campaign, [_template(step) for step in steps])
+    return {step["position"]: texts[name] for step in steps if (name := _template(step)) in texts}
+
+
 async def _vault(call: Call, owner: UUID, names: Sequence[str]) -> dict[str, Json]:
     rows = await call.gateway.log_pool.fetch(
         "select name, value from log.vault where owner = $1 and account_id = $2 and name = any($3)",

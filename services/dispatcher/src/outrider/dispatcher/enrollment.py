@@ -14,6 +14,7 @@ from outrider.events.enrollment import (
     EnrollmentBounced,
     EnrollmentCreated,
     EnrollmentFinished,
+    EnrollmentNotFound,
     EnrollmentReplied,
     EnrollmentSkipped,
     EnrollmentStopped,
@@ -167,6 +168,13 @@ def stop(who: Who, trigger: Event, cause: UUID, state: Enrollment) -> Sequence[E
             return [_stopped(who, "campaign_deleted")] if runs else []
         case _:
             return []
+
+
+def delete(who: Who, state: Enrollment) -> Sequence[Event]:
+    """Its owner wants nothing more of it sent; what has ended stays as it ended."""
+    if state.status == "absent":
+        raise EnrollmentNotFound
+    return [] if state.status == "ended" else [_stopped(who, "deleted")]
 
 
 def unsubscribe(who: Who, state: Enrollment) -> Sequence[Event]:

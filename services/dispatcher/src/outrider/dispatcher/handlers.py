@@ -14,7 +14,12 @@ from outrider.dispatcher.handlers_campaigns import (
     on_resume,
 )
 from outrider.dispatcher.handlers_contacts import on_add_contact, on_change_contact, on_delete_contact
-from outrider.dispatcher.handlers_enrolling import on_dispatch, on_enroll_contact, on_enroll_import
+from outrider.dispatcher.handlers_enrolling import (
+    on_delete_enrollment,
+    on_dispatch,
+    on_enroll_contact,
+    on_enroll_import,
+)
 from outrider.dispatcher.handlers_outreaches import on_change_outreach, on_create_outreach, on_delete_outreach
 from outrider.dispatcher.handlers_people import (
     on_change_plan,
@@ -31,6 +36,7 @@ from outrider.events.campaign import (
     ChangeCampaign,
     CreateCampaign,
     DeleteCampaign,
+    DeleteEnrollment,
     DispatchBatch,
     EnrollContact,
     EnrollImport,
@@ -79,6 +85,7 @@ def handlers(desk: Desk, drains: Mapping[str, Drain]) -> dict[type[Command], Han
         DeleteCampaign: partial(on_delete_campaign, desk, drains["delete_campaign"]),
         EnrollImport: partial(on_enroll_import, desk),
         EnrollContact: partial(on_enroll_contact, desk),
+        DeleteEnrollment: partial(on_delete_enrollment, desk),
         DispatchBatch: partial(on_dispatch, desk, drains["plan_batch"]),
         PauseCampaign: partial(on_pause, desk),
         ResumeCampaign: partial(on_resume, desk),

@@ -14,13 +14,14 @@ from outrider.dispatcher.contact import contact
 from outrider.dispatcher.desk import Desk, chunks, done_inline
 from outrider.dispatcher.dispatching import campaign_state, people_of, plan_for, plan_key, zones
 from outrider.dispatcher.enrolling import Sharing, enroll_as_it_stands, sharing
-from outrider.dispatcher.enrollment import Enrollment, Place, Who, enroll, enrollment
+from outrider.dispatcher.enrollment import Enrollment, Place, Who, delete, enroll, enrollment
 from outrider.dispatcher.facts import CredentialUse, ToEnroll
 from outrider.dispatcher.planning import PlanTooLong
 from outrider.events.campaign import (
     BatchDispatched,
     BatchPlanned,
     CampaignNotFound,
+    DeleteEnrollment,
     DispatchBatch,
     EnrollContact,
     EnrollImport,
@@ -210,6 +211,15 @@ async def _planned(desk: Desk, command: DispatchBatch) -> Answer | Literal["dele
             fields = ("batch_number", "scheduled", "skipped", "first_send_at", "last_send_at")
             return Answer({name: shown[name] for name in fields}, 200, item.position)
     return None if campaign.fold(item.event for item in history).exists else "deleted"
+
+
+async def on_delete_enrollment(desk: Desk, command: DeleteEnrollment) -> Answer:
+    """204: nothing more of it is claimed."""
+    who = Who(command.enrollment_id, command.campaign_id, command.contact_id)
+    done = await desk.log.transact(
+        command.account_id, enrollment, who.enrollment_id, partial(delete, who), cause=command.command_id
+    )
+    return Answer({"id": str(command.enrollment_id)}, 204, done.position)
 
 
 async def _dispatch_facts(desk: Desk, command: DispatchBatch) -> DispatchFacts:

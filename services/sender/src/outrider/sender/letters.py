@@ -14,7 +14,7 @@ from outrider.events.delivery import SendStep
 from outrider.events.ids import address_key, delivery_id, domain_key, domain_of
 from outrider.events.message import Json
 from outrider.events.mime import Mail, build
-from outrider.events.rendering import BadTemplate, Merge, Template, add_pixel, compile_step
+from outrider.events.rendering import BadTemplate, Template, add_pixel, compile_step, merge_of
 from outrider.events.service import Settings
 from outrider.events.tokens import Keyring, message_id, track_open, unsubscribe
 from outrider.events.vault import Opener
@@ -164,7 +164,7 @@ class Letters:
         leave = f"{self._settings.public_url}/u/{unsubscribe(self._keys, job.delivery_id)}"
         if isinstance(letter.template, BadTemplate):
             raise letter.template
-        shown = letter.template.render(_merge(letter.person, leave))
+        shown = letter.template.render(merge_of(letter.person.merge, leave))
         html = shown.html
         if settings.track_opens:
             html = add_pixel(html, f"{self._settings.public_url}/t/o/{track_open(self._keys, job.delivery_id)}.gif")
@@ -188,15 +188,3 @@ class Letters:
                 unsubscribe_url=leave if settings.unsubscribe_header else None,
             )
         )
-
-
-def _merge(person: Person, leave: str) -> Merge:
-    known = person.merge
-    return Merge(
-        first_name=known.get("first_name"),
-        last_name=known.get("last_name"),
-        email=person.email,
-        company=known.get("company"),
-        unsubscribe_url=leave,
-        custom=known.get("custom") or {},
-    )

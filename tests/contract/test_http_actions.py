@@ -1,0 +1,146 @@
+"""Actions on a campaign that mail nobody: preview, forecast, deleting an enrollment."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+
+from tests.support.http import CREDENTIAL, STEP, UNKNOWN, create, fields, problem
+
+TWO_STEPS = [
+    {**STEP, "subject": "Hi {{first_name}}", "body_html": "<p>At {{company}}, {{custom.role}}</p>"},
+    {**STEP, "position": 2, "delay_minutes": 2880, "subject": "Re: Hi", "body_html": "<b>{{last_name}}</b>"},
+]
+
+
+async def brought_in(client: httpx.AsyncClient, *rows: Mapping[str, object]) -> tuple[str, Sequence[str]]:
+    """The import's id, and its contacts' in their order."""
+    body = {"contact_import": {"name": "People", "contacts": list(rows)}}
+    import_id = (await client.post("/contact_imports", json=body)).json()["id"]
+    found = (await client.get(f"/contact_imports/{import_id}/contacts")).json()
+    return import_id, [row["id"] for row in reversed(found)]
+
+
+async def made(client: httpx.AsyncClient, **changed: object) -> str:
+    """The path of a campaign."""
+    answer = await create(client, **changed)
+    assert answer.status_code == 201, answer.text
+    return f"/campaigns/{answer.json()['id']}"
+
+
+async def test_a_preview_shows_every_step_with_merge_values_applied(client: httpx.AsyncClient) -> None:
+    campaign = await made(client, sequence_steps=TWO_STEPS)
+    row = {"email": "eve@preview.example", "first_name": "Eve", "company": "<script>x</script>"}
+    _, [contact] = await brought_in(client, {**row, "custom": {"role": "CTO"}})
+    steps = (await client.get(f"{campaign}/preview?contact_id={contact}")).json()["steps"]
+    assert [(step["position"], step["subject"]) for step in steps] == [(1, "Hi Eve"), (2, "Re: Hi")]
+    assert steps[0]["body_html"] == "<p>At &lt;script&gt;x&lt;/script&gt;, CTO</p>"
+    assert steps[0]["body_text"].strip() == "At <script>x</script>, CTO"
+    assert steps[1]["body_html"] == "<b></b>"
+    second = (await client.get(f"{campaign}/preview?contact_id={contact}&position=2")).json()["steps"]
+    assert second == steps[1:]
+    sample = (await client.get(f"{campaign}/preview")).json()["steps"]
+    assert sample[0]["subject"] == "Hi Ada"
+
+
+async def test_a_preview_names_what_it_cannot_find(client: httpx.AsyncClient, stranger: httpx.AsyncClient) -> None:
+    campaign = await made(client)
+    _, [theirs] = await brought_in(stranger, {"email": "t@preview.example"})
+    for contact in (UNKNOWN, "nonsense", theirs):
+        answer = await client.get(f"{campaign}/preview?contact_id={contact}")
+        assert problem(answer) == (404, "contact_not_found")
+    for position in (0, 2):
+        answer = await client.get(f"{campaign}/preview?position={position}")
+        assert problem(answer) == (404, "sequence_step_not_found")
+    assert fields(await client.get(f"{campaign}/preview?position=x")) == ["position"]
+    assert fields(await client.get(f"{campaign}/preview?step=1")) == ["step"]
+    assert problem(await stranger.get(f"{campaign}/preview")) == (404, "campaign_not_found")
+
+
+async def test_a_template_that_a_contacts_values_do_not_fit_is_named(client: httpx.AsyncClient) -> None:
+    step = {**STEP, "subject": "{% if custom.seats > 5 %}many{% endif %}"}
+    campaign = await made(client, sequence_steps=[step])
+    _, [contact] = await brought_in(client, {"email": "zero@preview.example", "custom": {"seats": "x"}})
+    answer = await client.get(f"{campaign}/preview?contact_id={contact}")
+    assert fields(answer) == ["sequence_steps[0].subject"]
+
+
+async def test_a_page_to_look_at_runs_nothing(client: httpx.AsyncClient) -> None:
+    body = "<script>steal()</script><p onclick='x()'>Hello</p></iframe><script>out()</script>"
+    campaign = await made(
+        client, sequence_steps=[{**STEP, "subject": "</title><script>s()</script>", "body_html": body}]
+    )
+    answer = await client.get(f"{campaign}/preview", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert answer.headers["content-type"].startswith("text/html")
+    policy = answer.headers["content-security-policy"].split("; ")
+    assert {"sandbox", "default-src 'none'", "frame-ancestors 'none'"} <= set(policy)
+    assert not [part for part in policy if "script-src" in part or "allow-" in part]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["vary"] == "Accept"
+    assert '<iframe sandbox=""' in answer.text
+    assert "<script" not in answer.text, "what the author wrote stands in an attribute, escaped"
+    for accept in ("*/*", "application/json"):
+        shown = await client.get(f"{campaign}/preview", headers={"Accept": accept})
+        assert shown.json()["steps"][0]["body_html"] == body
+
+
+async def test_a_forecast_counts_what_is_planned_for_each_day(client: httpx.AsyncClient) -> None:
+    credentials = [{**CREDENTIAL, "daily_limit": 3}, {**CREDENTIAL, "smtp_username": "b@x.example", "daily_limit": 2}]
+    campaign = await made(
+        client, smtp_credentials=credentials, sequence_steps=TWO_STEPS, min_wait_seconds=0, max_wait_seconds=0
+    )
+    empty = (await client.get(f"{campaign}/send_forecast")).json()
+    today = datetime.now(UTC).date()
+    dates = [(today + timedelta(days=number)).isoformat() for number in range(7)]
+    assert empty["timezone"] == "UTC"
+    assert [day["date"] for day in empty["days"]] in (dates, [*dates[1:], (today + timedelta(days=7)).isoformat()])
+    assert {(day["scheduled"], day["capacity"]) for day in empty["days"]} == {(0, 5)}
+    import_id, _ = await brought_in(client, *({"email": f"f{number}@forecast.example"} for number in range(7)))
+    await client.post(f"{campaign}/enroll", json={"contact_import_id": import_id})
+    dispatched = (await client.post(f"{campaign}/dispatch")).json()
+    assert dispatched["scheduled"] == 7
+    days = (await client.get(f"{campaign}/send_forecast?days=10")).json()["days"]
+    assert len(days) == 10
+    planned = [(day["scheduled"], day["by_step"]) for day in days if day["scheduled"]]
+    assert planned == [(5, {"1": 5}), (2, {"1": 2}), (5, {"2": 5}), (2, {"2": 2})]
+    for days_asked in ("0", "91", "x", "-1", "1.5"):
+        assert fields(await client.get(f"{campaign}/send_forecast?days={days_asked}")) == ["days"]
+
+
+async def test_a_deleted_enrollment_is_stopped_and_cannot_come_back(
+    client: httpx.AsyncClient, stranger: httpx.AsyncClient
+) -> None:
+    campaign = await made(client, sequence_steps=TWO_STEPS)
+    import_id, contacts = await brought_in(client, *({"email": f"d{number}@deleted.example"} for number in range(2)))
+    await client.post(f"{campaign}/enroll", json={"contact_import_id": import_id})
+    await client.post(f"{campaign}/dispatch")
+    rows: Sequence[Mapping[str, Any]] = (await client.get(f"{campaign}/enrollments?status=scheduled")).json()
+    assert len(rows) == 2
+    first = rows[0]
+    assert problem(await stranger.delete(f"/enrollments/{first['id']}")) == (404, "enrollment_not_found")
+    assert problem(await client.delete(f"/enrollments/{UNKNOWN}")) == (404, "enrollment_not_found")
+    for _ in range(2):  # repeatable
+        assert (await client.delete(f"/enrollments/{first['id']}")).status_code == 204
+    shown = (await client.get(f"/enrollments/{first['id']}")).json()
+    assert (shown["status"], shown["next_send_at"]) == ("stopped", None)
+    assert shown["finished_at"] is not None
+    again = await client.post(f"{campaign}/enroll_contact", json={"contact_id": first["contact_id"]})
+    assert problem(again) == (422, "contact_already_enrolled")
+    forecast = (await client.get(f"{campaign}/send_forecast?days=30")).json()["days"]
+    assert sum(day["scheduled"] for day in forecast) == 2, "the other one's two steps"
+    assert (await client.get(campaign)).json()["completed_at"] is None
+    assert first["contact_id"] in contacts
+
+
+async def test_a_campaign_whose_last_enrollment_is_deleted_is_complete(client: httpx.AsyncClient) -> None:
+    campaign = await made(client)
+    import_id, _ = await brought_in(client, {"email": "last@deleted.example"})
+    await client.post(f"{campaign}/enroll", json={"contact_import_id": import_id})
+    await client.post(f"{campaign}/dispatch")
+    [row] = (await client.get(f"{campaign}/enrollments")).json()
+    await client.delete(f"/enrollments/{row['id']}")
+    async with asyncio.timeout(60):
+        while (await client.get(campaign)).json()["completed_at"] is None:
+            continue
