@@ -12,6 +12,7 @@ from outrider.dispatcher.credential import (
     BounceFacts,
     Credential,
     add,
+    change,
     credential,
     disable,
     judge,
@@ -19,6 +20,7 @@ from outrider.dispatcher.credential import (
     remove,
 )
 from outrider.events.credential import (
+    ChangeCredential,
     CredentialAdded,
     CredentialChanged,
     CredentialDisabled,
@@ -39,12 +41,38 @@ REENABLED = CredentialReenabled(credential_id=K, campaign_id=M)
 REMOVED = CredentialRemoved(credential_id=K, campaign_id=M)
 CHANGED = CredentialChanged(credential_id=K, campaign_id=M, daily_limit=5)
 ADD = partial(add, M, NewCredential(credential_id=K, daily_limit=200))
+REFUSED = CredentialDisabled(credential_id=K, campaign_id=M, reason="auth_failed")
+ANOTHER_PASSWORD = CredentialChanged(credential_id=K, campaign_id=M, daily_limit=200)
 REENABLE = partial(reenable, ReenableCredential(command_id=C, account_id=A, campaign_id=M, credential_id=K))
 
 
 def rule(sends: int, bounces: int) -> Callable[[Credential], Sequence[Event]]:
     """With the defaults: more than 8 % of at least 20 sends."""
     return partial(judge, K, BounceFacts(sends=sends, bounces=bounces, min_sends=20, threshold=8.0))
+
+
+def changing(daily_limit: int, *, replaced: bool = False) -> Callable[[Credential], Sequence[Event]]:
+    """With another password, if replaced."""
+    new = NewCredential(credential_id=K, daily_limit=daily_limit)
+    command = ChangeCredential(
+        command_id=C, account_id=A, campaign_id=M, credential=new, replaced=replaced, logs_in_anew=replaced
+    )
+    return partial(change, command)
+
+
+def test_other_limits_hold_and_the_same_ones_are_no_change() -> None:
+    given(credential, ADDED).when(changing(5)).then(CHANGED).when(changing(5)).then()
+
+
+def test_another_password_is_a_change_that_no_limit_shows() -> None:
+    given(credential, ADDED).when(changing(200, replaced=True)).then(ANOTHER_PASSWORD)
+
+
+def test_another_password_revives_what_a_refused_log_in_has_disabled_and_nothing_else() -> None:
+    decide = changing(200, replaced=True)
+    given(credential, ADDED, REFUSED).when(decide).then(ANOTHER_PASSWORD, REENABLED)
+    given(credential, ADDED, DISABLED).when(decide).then(ANOTHER_PASSWORD)
+    given(credential, ADDED, REFUSED).when(changing(5)).then(CHANGED)
 
 
 def test_a_credential_is_added_once() -> None:
@@ -78,7 +106,8 @@ def test_reenabling_is_idempotent() -> None:
 def test_one_that_is_unknown_gone_or_of_another_campaign_is_not_found() -> None:
     other = CredentialAdded(credential_id=K, campaign_id=N, daily_limit=200)
     for history in ((), (ADDED, REMOVED), (other,)):
-        given(credential, *history).when(REENABLE).refused(SmtpCredentialNotFound)
+        for decide in (REENABLE, changing(5), changing(200, replaced=True)):
+            given(credential, *history).when(decide).refused(SmtpCredentialNotFound)
 
 
 def test_it_is_removed_once() -> None:
@@ -87,7 +116,7 @@ def test_it_is_removed_once() -> None:
 
 @examples(
     st.lists(st.sampled_from([ADDED, DISABLED, REENABLED, CHANGED, REMOVED]), max_size=8),
-    st.sampled_from([ADD, REENABLE, rule(20, 20), partial(disable, K, "policy"), partial(remove, K)]),
+    st.sampled_from([ADD, REENABLE, changing(7), rule(20, 20), partial(disable, K, "policy"), partial(remove, K)]),
 )
 def test_the_same_command_twice_adds_nothing(
     history: Sequence[Event], decide: Callable[[Credential], Sequence[Event]]

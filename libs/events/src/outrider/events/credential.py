@@ -24,16 +24,43 @@ class NewCredential(Message):
     """Keyed hash of (account, imap_host, imap_port, imap_username); None: no reply is looked for."""
 
 
-class ReenableCredential(Command, category="campaign"):
-    """Use a disabled credential again; its bounce rule starts anew."""
+class CredentialCommand(Command, category="campaign"):
+    """A command about one credential of a campaign."""
 
     campaign_id: UUID
-    credential_id: UUID
 
     @property
     def target(self) -> str:
-        """The campaign."""
+        """The campaign: its commands keep their order."""
         return f"campaign-{self.campaign_id}"
+
+
+class AddCredential(CredentialCommand):
+    """Let the campaign mail through one more, whose hosts and secrets lie in the vault already."""
+
+    credential: NewCredential
+
+
+class ChangeCredential(CredentialCommand):
+    """Other limits, or other hosts or secrets, which lie in the vault already."""
+
+    credential: NewCredential
+    replaced: bool = False
+    """Whether anything of it in the vault is another."""
+    logs_in_anew: bool = False
+    """Whether that may let it in where its log-in was refused: another password, user name or server."""
+
+
+class RemoveCredential(CredentialCommand):
+    """Mail nothing more through it, and forget its secrets."""
+
+    credential_id: UUID
+
+
+class ReenableCredential(CredentialCommand):
+    """Use a disabled credential again; its bounce rule starts anew."""
+
+    credential_id: UUID
 
 
 class CredentialAdded(Event):

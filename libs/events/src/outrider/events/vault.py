@@ -99,9 +99,15 @@ class Sealer:
         self._box = SealedBox(PublicKey(_decode(public_key)))
 
     def seal(self, owner: UUID, secrets: Mapping[str, Any]) -> Json:
-        """The secrets as one sealed text that names its owner inside, so that it cannot be moved to another."""
-        clear = json.dumps({"owner": str(owner), "secrets": dict(secrets)}).encode()
-        return {"sealed": base64.b64encode(self._box.encrypt(clear)).decode()}
+        """Each secret as a sealed text of its own, so that one can be replaced by whoever cannot open the others.
+
+        It names its owner inside, so that it cannot be moved to another.
+        """
+        return {"sealed": {name: self._seal(owner, name, secret) for name, secret in secrets.items()}}
+
+    def _seal(self, owner: UUID, name: str, secret: Any) -> str:  # noqa: ANN401  # a JSON value
+        clear = json.dumps({"owner": str(owner), "secrets": {name: secret}}).encode()
+        return base64.b64encode(self._box.encrypt(clear)).decode()
 
 
 class Opener:
@@ -113,13 +119,15 @@ class Opener:
 
     def open(self, owner: UUID, sealed: Json) -> Json:
         """The secrets of this owner. Raises Unsealable."""
+        secrets: Json = {}
         try:
-            clear: Json = json.loads(self._box.decrypt(base64.b64decode(sealed["sealed"])))
-        except (CryptoError, ValueError, TypeError, KeyError) as error:
+            for text in sealed["sealed"].values():
+                clear: Json = json.loads(self._box.decrypt(base64.b64decode(text)))
+                if clear.get("owner") != str(owner):
+                    raise Unsealable("sealed for another owner")
+                secrets |= clear["secrets"]
+        except (CryptoError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise Unsealable("sealed for another key, or broken") from error
-        if clear.get("owner") != str(owner):
-            raise Unsealable("sealed for another owner")
-        secrets: Json = clear["secrets"]
         return secrets
 
 

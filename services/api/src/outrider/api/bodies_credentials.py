@@ -2,6 +2,8 @@
 
 import ipaddress
 import re
+from collections.abc import Mapping
+from secrets import token_urlsafe
 from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
@@ -10,6 +12,9 @@ from outrider.api.bodies import Body, Context, Int, Name, wrong
 from outrider.events.ids import BadAddress, parse_address
 
 Security = Literal["tls", "starttls", "none"]
+WRAPPER: Final = "smtp_credential"
+UNCHANGED: Final = token_urlsafe(32)
+"""Stands for a password that nobody can show; no client can know it."""
 IMAP: Final = ("imap_host", "imap_port", "imap_username", "imap_password")
 SMTPS: Final = 465
 IMAPS: Final = 993
@@ -109,7 +114,7 @@ class NewSmtpCredential(Body):
 
     def server(self) -> dict[str, Any]:
         """What the vault keeps open: hosts, user names, from address."""
-        smtp_security = self.smtp_security or ("tls" if self.smtp_port == SMTPS else "starttls")
+        smtp_security = self.smtp_security or _by_port({"smtp_port": self.smtp_port}, "smtp")
         server: dict[str, Any] = {
             "label": self.label or self.from_email,
             "smtp_host": self.smtp_host,
@@ -121,19 +126,57 @@ class NewSmtpCredential(Body):
             "reply_to": self.reply_to,
         }
         if self.imap_host is not None:
-            by_port = {IMAPS: "tls", IMAP_PORT: "starttls"}.get(self.imap_port or 0, smtp_security)
             server |= {
                 "imap_host": self.imap_host,
                 "imap_port": self.imap_port,
-                "imap_security": self.imap_security or by_port,
+                "imap_security": self.imap_security or _by_port({**server, "imap_port": self.imap_port}, "imap"),
                 "imap_username": self.imap_username,
             }
         return server
 
     def secrets(self) -> dict[str, str]:
-        """What the vault keeps sealed."""
+        """What the vault keeps sealed; UNCHANGED where it has it already."""
         imap = {} if self.imap_password is None else {"imap_password": self.imap_password}
         return {"smtp_password": self.smtp_password, **imap}
+
+
+class SmtpCredentialBody(Body):
+    """POST and PATCH of /campaigns/:id/smtp_credentials."""
+
+    smtp_credential: NewSmtpCredential
+
+
+def merged(body: object, server: Mapping[str, Any], limits: Mapping[str, Any]) -> object:
+    """A PATCH's body with what stands in the place of what it leaves out; a password that stands is UNCHANGED.
+
+    A security that was the port's default follows a new port. A password goes to no other server, nor to another user
+    there, than it was given for: with those it must be given again.
+    """
+    if not isinstance(body, dict):
+        return body
+    whole = cast("dict[str, object]", body)
+    if not isinstance(given := whole.get(WRAPPER), dict):
+        return whole
+    changes = cast("dict[str, object]", given)
+    former: dict[str, object] = {**server, **limits}
+    for part in ("smtp", "imap"):
+        if former.get(f"{part}_host") is None:
+            continue
+        names = (f"{part}_host", f"{part}_username")
+        if all(changes.get(name, former[name]) in (former[name], None) for name in names):
+            former[f"{part}_password"] = UNCHANGED
+        port = changes.get(f"{part}_port", former[f"{part}_port"])
+        if port is None or (port != former[f"{part}_port"] and former[f"{part}_security"] == _by_port(former, part)):
+            del former[f"{part}_security"]
+    return {**whole, WRAPPER: {**former, **changes}}
+
+
+def _by_port(server: Mapping[str, Any], part: str) -> str:
+    """The security that goes with the port, where none is named."""
+    smtp = "tls" if server["smtp_port"] == SMTPS else "starttls"
+    if part == "smtp":
+        return smtp
+    return {IMAPS: "tls", IMAP_PORT: "starttls"}.get(server["imap_port"], server.get("smtp_security") or smtp)
 
 
 def _context(info: ValidationInfo) -> Context:

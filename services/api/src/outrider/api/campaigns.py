@@ -1,6 +1,5 @@
 """Campaigns: create, show, change, delete, and what their owner asks of them."""
 
-import hmac
 from typing import Final
 from uuid import UUID
 
@@ -11,8 +10,8 @@ from outrider.api import queries_campaigns as queries
 from outrider.api.bodies import DispatchBody
 from outrider.api.bodies_campaigns import ChangedCampaignBody, NewCampaign, NewCampaignBody, Options, Step
 from outrider.api.bodies_credentials import NewSmtpCredential
+from outrider.api.credentials import credential_entries, new_credential
 from outrider.api.gateway import Asked, Call
-from outrider.api.paging import as_id
 from outrider.api.problems import ValidationFailed
 from outrider.events import vault
 from outrider.events.campaign import (
@@ -25,7 +24,6 @@ from outrider.events.campaign import (
     ResumeCampaign,
     StepPlan,
 )
-from outrider.events.credential import NewCredential, ReenableCredential, SmtpCredentialNotFound
 from outrider.events.ids import new_id
 from outrider.events.vault import Entry
 
@@ -49,7 +47,7 @@ async def create_campaign(request: Asked) -> Response[bytes]:
             campaign_id=campaign_id,
             settings=campaign.settings().model_copy(update={"outreach_id": outreach}),
             steps=tuple(_plan(step) for step in campaign.sequence_steps),
-            credentials=tuple(_new_credential(call, id_, credential) for id_, credential in credentials),
+            credentials=tuple(new_credential(call, id_, credential) for id_, credential in credentials),
         )
     )
     return call.answer({"id": campaign_id, "status": "pending"}, 201)
@@ -146,28 +144,6 @@ async def resume(request: Asked, campaign_id: str) -> Response[bytes]:
     return call.answer(verdict.body, verdict.http_status or 200)
 
 
-@post("/campaigns/{campaign_id:str}/smtp_credentials/{credential_id:str}/reenable", status_code=200)
-async def reenable(request: Asked, campaign_id: str, credential_id: str) -> Response[bytes]:
-    """A disabled credential is used again."""
-    call, credential = request.user, as_id(credential_id)
-    campaign = await _known(call, campaign_id)
-    known = await call.gateway.tables.fetchval(
-        "select true from credentials where credential_id = $1 and campaign_id = $2 and removed_at is null",
-        credential,
-        campaign,
-    )
-    if not known or credential is None:
-        raise SmtpCredentialNotFound
-    call.nothing()
-    await call.ask(
-        ReenableCredential(
-            command_id=new_id(), account_id=call.account_id, campaign_id=campaign, credential_id=credential
-        )
-    )
-    server = await vault.get(call.gateway.log_pool, call.account_id, credential, "server") or {}
-    return call.answer({"id": credential, "from_email": server.get("from_email"), "status": "enabled"})
-
-
 async def _known(call: Call, text: str) -> UUID:
     row = await queries.find(call, text)
     campaign: UUID = row["campaign_id"]
@@ -187,35 +163,16 @@ def _plan(step: Step) -> StepPlan:
     return StepPlan(position=step.position, delay_minutes=step.delay_minutes, thread=thread)
 
 
-def _new_credential(call: Call, credential_id: UUID, credential: NewSmtpCredential) -> NewCredential:
-    return NewCredential(
-        credential_id=credential_id,
-        daily_limit=credential.daily_limit,
-        follow_ups_exempt=credential.follow_ups_exempt,
-        mailbox_id=_mailbox(call, credential),
-    )
-
-
-def _mailbox(call: Call, credential: NewSmtpCredential) -> UUID | None:
-    """The same for every credential that reads the same mailbox, and telling nothing of it."""
-    if credential.imap_host is None:
-        return None
-    name = f"mailbox:{call.account_id}:{credential.imap_host}:{credential.imap_port}:{credential.imap_username}"
-    return UUID(bytes=hmac.digest(call.gateway.keys.address_key, name.encode(), "sha256")[:16])
-
-
 def _entries(
     call: Call, campaign_id: UUID, campaign: NewCampaign, credentials: list[tuple[UUID, NewSmtpCredential]]
 ) -> list[Entry]:
-    account, sealer = call.account_id, call.gateway.sealer
+    account = call.account_id
     entries = [Entry(campaign_id, "name", account, "campaign", {"name": campaign.name})]
     for step in campaign.sequence_steps:
         texts = {"subject": step.subject, "body_html": step.body_html, "body_text": step.body_text}
         entries.append(Entry(campaign_id, f"template-{step.position}-1", account, "campaign", texts))
     for id_, credential in credentials:
-        sealed = sealer.seal(id_, credential.secrets())
-        entries.append(Entry(id_, "server", account, "credential", credential.server()))
-        entries.append(Entry(id_, "secrets", account, "credential", sealed))
+        entries += credential_entries(call, id_, credential)
     return entries
 
 
@@ -228,5 +185,4 @@ ROUTES = (
     dispatch,
     pause,
     resume,
-    reenable,
 )

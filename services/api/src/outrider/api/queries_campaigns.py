@@ -28,15 +28,17 @@ join campaign_counts n using (campaign_id)
 where c.account_id = $1 and c.campaign_id = $2 and c.deleted_at is null
 """
 CREDENTIALS: Final = """
-select c.credential_id, c.daily_limit, c.follow_ups_exempt, c.disabled_at, c.disabled_reason,
+select c.credential_id, c.position, c.daily_limit, c.follow_ups_exempt, c.disabled_at, c.disabled_reason,
     coalesce(n.sends, 0) as sends, coalesce(n.bounces, 0) as bounces,
     coalesce(d.accepted, 0) as sent_today, coalesce(d.claimed, 0) as claimed_today
 from credentials c
 left join credential_counts n using (credential_id)
 left join credential_days d on d.credential_id = c.credential_id and d.day = $2
 where c.campaign_id = $1 and c.removed_at is null
-order by c.position, c.credential_id
 """
+IN_ORDER: Final = f"{CREDENTIALS} order by c.position, c.credential_id"
+NEWEST_FIRST: Final = f"{CREDENTIALS} and c.position < $3 order by c.position desc limit $4"
+ONE_CREDENTIAL: Final = f"{CREDENTIALS} and c.credential_id = $3"
 BATCHES: Final = """
 select batch_number, pending, sent, opened, replied, bounced, dispatched_at
 from batches
@@ -88,7 +90,7 @@ async def shown(call: Call, row: Row) -> Json:
         "completed_at": row["completed_at"],
         **settings,
         "sequence_steps": [_step(step, texts.get(_template(step), {})) for step in steps],
-        "credentials": await _credentials(call, campaign),
+        "credentials": await credentials(call, campaign),
         "totals": {name: row[name] for name in ("pending", "sent", "opened", "replied", "bounced")},
         "rates": rates(row),
         "per_batch": [dict(batch) for batch in await tables.fetch(BATCHES, campaign)],
@@ -146,9 +148,14 @@ def _step(step: Json, texts: Json) -> Json:
     }
 
 
-async def _credentials(call: Call, campaign: UUID) -> list[Json]:
+async def credentials(call: Call, campaign: UUID, query: str = IN_ORDER, *args: object) -> list[Json]:
+    """The campaign's SMTP credentials as a GET shows them; `query` says which."""
     today = call.gateway.clock.now().date()
-    rows = await call.gateway.tables.fetch(CREDENTIALS, campaign, today)
+    return await shown_credentials(call, await call.gateway.tables.fetch(query, campaign, today, *args))
+
+
+async def shown_credentials(call: Call, rows: Sequence[Row]) -> list[Json]:
+    """These rows of CREDENTIALS with their hosts, and with what their servers said."""
     ids = [row["credential_id"] for row in rows]
     pool, account = call.gateway.log_pool, call.account_id
     servers = await vault.get_many(pool, account, ids, "server")

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from outrider.events.aggregate import Aggregate
 from outrider.events.credential import (
+    ChangeCredential,
     CredentialAdded,
     CredentialChanged,
     CredentialDisabled,
@@ -26,7 +27,9 @@ class Credential:
 
     status: Literal["absent", "enabled", "disabled", "removed"] = "absent"
     campaign_id: UUID | None = None
-    daily_limit: int = 0
+    limits: tuple[int, bool, UUID | None] = (0, False, None)
+    """Daily limit, whether follow-ups are exempt, mailbox."""
+    disabled_reason: DisabledReason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +47,22 @@ class BounceFacts:
 def evolve(state: Credential, event: Event) -> Credential:
     """The state after the event."""
     match event:
-        case CredentialAdded(campaign_id=campaign, daily_limit=limit):
-            return Credential("enabled", campaign, limit)
-        case CredentialChanged(daily_limit=limit):
-            return replace(state, daily_limit=limit)
-        case CredentialDisabled():
-            return replace(state, status="disabled")
+        case CredentialAdded(campaign_id=campaign):
+            return Credential("enabled", campaign, _limits(event))
+        case CredentialChanged():
+            return replace(state, limits=_limits(event))
+        case CredentialDisabled(reason=reason):
+            return replace(state, status="disabled", disabled_reason=reason)
         case CredentialReenabled():
-            return replace(state, status="enabled")
+            return replace(state, status="enabled", disabled_reason=None)
         case CredentialRemoved():
             return replace(state, status="removed")
         case _:
             return state
+
+
+def _limits(of: CredentialAdded | CredentialChanged | NewCredential) -> tuple[int, bool, UUID | None]:
+    return of.daily_limit, of.follow_ups_exempt, of.mailbox_id
 
 
 credential = Aggregate("credential", Credential(), evolve)
@@ -74,6 +81,25 @@ def add(campaign_id: UUID, new: NewCredential, state: Credential) -> Sequence[Ev
             mailbox_id=new.mailbox_id,
         )
     ]
+
+
+def change(command: ChangeCredential, state: Credential) -> Sequence[Event]:
+    """Other limits, hosts or secrets hold; one whose log-in was refused is tried again with another password."""
+    new = command.credential
+    if state.status in {"absent", "removed"} or state.campaign_id != command.campaign_id:
+        raise SmtpCredentialNotFound
+    if not command.replaced and _limits(new) == state.limits:
+        return []
+    changed = CredentialChanged(
+        credential_id=new.credential_id,
+        campaign_id=command.campaign_id,
+        daily_limit=new.daily_limit,
+        follow_ups_exempt=new.follow_ups_exempt,
+        mailbox_id=new.mailbox_id,
+    )
+    if command.logs_in_anew and state.disabled_reason == "auth_failed":
+        return [changed, CredentialReenabled(credential_id=new.credential_id, campaign_id=command.campaign_id)]
+    return [changed]
 
 
 def reenable(command: ReenableCredential, state: Credential) -> Sequence[Event]:

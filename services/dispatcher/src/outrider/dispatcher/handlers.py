@@ -10,10 +10,15 @@ from outrider.dispatcher.handlers_campaigns import (
     on_create_campaign,
     on_delete_campaign,
     on_pause,
-    on_reenable,
     on_resume,
 )
 from outrider.dispatcher.handlers_contacts import on_add_contact, on_change_contact, on_delete_contact
+from outrider.dispatcher.handlers_credentials import (
+    on_add_credential,
+    on_change_credential,
+    on_reenable,
+    on_remove_credential,
+)
 from outrider.dispatcher.handlers_enrolling import (
     on_delete_enrollment,
     on_dispatch,
@@ -54,7 +59,7 @@ from outrider.events.contact import (
     UnsubscribeContact,
     UnsuppressAddress,
 )
-from outrider.events.credential import ReenableCredential
+from outrider.events.credential import AddCredential, ChangeCredential, ReenableCredential, RemoveCredential
 from outrider.events.message import Command
 from outrider.events.outreach import ChangeOutreach, CreateOutreach, DeleteOutreach
 from outrider.events.todo import Drain
@@ -89,5 +94,8 @@ def handlers(desk: Desk, drains: Mapping[str, Drain]) -> dict[type[Command], Han
         DispatchBatch: partial(on_dispatch, desk, drains["plan_batch"]),
         PauseCampaign: partial(on_pause, desk),
         ResumeCampaign: partial(on_resume, desk),
+        AddCredential: partial(on_add_credential, desk),
+        ChangeCredential: partial(on_change_credential, desk),
+        RemoveCredential: partial(on_remove_credential, desk),
         ReenableCredential: partial(on_reenable, desk),
     }

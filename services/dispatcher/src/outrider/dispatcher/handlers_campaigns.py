@@ -1,4 +1,4 @@
-"""Commands about a campaign as a whole and its credentials."""
+"""Commands about a campaign as a whole."""
 
 import asyncio
 from functools import partial
@@ -6,12 +6,10 @@ from typing import Final
 
 from outrider.dispatcher import facts
 from outrider.dispatcher.campaign import campaign, change, create, delete, pause, resume
-from outrider.dispatcher.credential import Credential, add, credential, reenable
+from outrider.dispatcher.credential import Credential, add, credential
 from outrider.dispatcher.desk import Desk, done_inline
-from outrider.dispatcher.dispatching import campaign_state
 from outrider.dispatcher.handlers_outreaches import with_outreach
 from outrider.events.campaign import (
-    CampaignNotFound,
     ChangeCampaign,
     CreateCampaign,
     DeleteCampaign,
@@ -19,7 +17,6 @@ from outrider.events.campaign import (
     ResumeCampaign,
 )
 from outrider.events.commands import Answer
-from outrider.events.credential import ReenableCredential
 from outrider.events.log import Write
 from outrider.events.todo import Drain
 
@@ -85,13 +82,3 @@ async def on_resume(desk: Desk, command: ResumeCampaign) -> Answer:
         command.account_id, campaign, command.campaign_id, partial(resume, command, usable), cause=command.command_id
     )
     return Answer({"id": str(command.campaign_id), "status": "active"}, 200, done.position)
-
-
-async def on_reenable(desk: Desk, command: ReenableCredential) -> Answer:
-    """200, also when it was not disabled."""
-    if not (await campaign_state(desk, command.account_id, command.campaign_id)).exists:
-        raise CampaignNotFound
-    done = await desk.log.transact(
-        command.account_id, credential, command.credential_id, partial(reenable, command), cause=command.command_id
-    )
-    return Answer({"id": str(command.credential_id), "status": "enabled"}, 200, done.position)

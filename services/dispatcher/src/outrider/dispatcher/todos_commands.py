@@ -166,26 +166,19 @@ async def campaign_deleted(db: Db, events: Sequence[Recorded[CampaignDeleted]]) 
 async def credential_disabled(db: Db, events: Sequence[Recorded[CredentialDisabled]]) -> None:
     """Nothing is told through it; its campaign may have none left."""
     await hold(db, {item.event.credential_id: "disabled" for item in events})
-    await todo.add(
-        db,
-        [
-            Todo(
-                "pause_campaign",
-                f"{item.event.campaign_id}:{item.position}",
-                item.account_id,
-                item.business_at,
-                owner=item.event.campaign_id,
-                scope=item.event.campaign_id,
-            )
-            for item in events
-        ],
-    )
+    await todo.add(db, [_pause(item) for item in events])
 
 
 @commanded.on(CredentialRemoved)
 async def credential_removed(db: Db, events: Sequence[Recorded[CredentialRemoved]]) -> None:
-    """Nothing is told through it."""
+    """Nothing is told through it; its campaign may have none left."""
     await hold(db, {item.event.credential_id: "removed" for item in events})
+    await todo.add(db, [_pause(item) for item in events])
+
+
+def _pause(item: Recorded[CredentialDisabled] | Recorded[CredentialRemoved]) -> Todo:
+    campaign_id, key = item.event.campaign_id, f"{item.event.campaign_id}:{item.position}"
+    return Todo("pause_campaign", key, item.account_id, item.business_at, owner=campaign_id, scope=campaign_id)
 
 
 @commanded.on(CredentialReenabled)

@@ -176,6 +176,7 @@ class Desks:
             same = old.mailer.server == mailer.server
             desk.line = Line(version, mailer, old.connections if same else Connections(mailer.server, SLOTS))
             desk.rests_until = None
+            desk.held_on = desk.held_on if same else None
         return desk
 
     def _forget_one(self) -> None:

@@ -1,0 +1,156 @@
+"""SMTP credentials of a campaign over HTTP: listed, added, changed, removed; passwords go in and never come out."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import httpx
+
+from outrider.events.vault import Opener
+from tests.support.http import CREDENTIAL, UNKNOWN, create, fields, problem
+from tests.support.system import System
+
+IMAP: Final = {
+    "imap_host": "imap.example.com",
+    "imap_port": 993,
+    "imap_username": "me@example.com",
+    "imap_password": "imap-word",  # pragma: allowlist secret
+}
+
+
+async def made(client: httpx.AsyncClient, **changed: object) -> tuple[str, str]:
+    """The path of a campaign's credentials, and of its only one."""
+    created = (await create(client, smtp_credentials=[{**CREDENTIAL, **changed}])).json()
+    path = f"/campaigns/{created['id']}/smtp_credentials"
+    return path, f"{path}/{(await client.get(path)).json()[0]['id']}"
+
+
+async def patched(client: httpx.AsyncClient, path: str, **changes: object) -> httpx.Response:
+    return await client.patch(path, json={"smtp_credential": changes})
+
+
+async def secrets_of(gateway: System, path: str) -> Mapping[str, Any] | None:
+    """What the sender would open, or None where nothing is kept."""
+    connection = await asyncpg.connect(gateway.site.database_url)
+    try:
+        credential = UUID(path.rpartition("/")[2])
+        sealed: str | None = await connection.fetchval(
+            "select value::text from log.vault where owner = $1 and name = 'secrets'", credential
+        )
+    finally:
+        await connection.close()
+    if sealed is None:
+        return None
+    return Opener(gateway.site.keys.seal_private_key).open(credential, json.loads(sealed))
+
+
+async def test_a_credential_is_added_and_shown_as_in_the_campaign(client: httpx.AsyncClient) -> None:
+    path, _ = await made(client)
+    answer = await client.post(path, json={"smtp_credential": {**CREDENTIAL, **IMAP, "label": "Second"}})
+    assert answer.status_code == 201, answer.text
+    shown = answer.json()
+    assert (shown["label"], shown["imap_host"], shown["remaining_today"]) == ("Second", "imap.example.com", 200)
+    assert "password" not in answer.text
+    assert (await client.get(f"{path}/{shown['id']}")).json() == shown
+    listed = (await client.get(path)).json()
+    assert listed[0] == shown, "newest first"
+    campaign = (await client.get(path.removesuffix("/smtp_credentials"))).json()
+    assert campaign["credentials"] == listed[::-1]
+    first = await client.get(f"{path}?limit=1")
+    assert first.json() == listed[:1]
+    assert (await client.get(first.links["next"]["url"])).json() == listed[1:]
+
+
+async def test_a_patch_changes_what_it_names(gateway: System, client: httpx.AsyncClient) -> None:
+    path, one = await made(client, **IMAP)
+    before = (await client.get(one)).json()
+    changed = (await patched(client, one, daily_limit=5, label="Slow")).json()
+    assert changed == {**before, "daily_limit": 5, "label": "Slow", "remaining_today": 5}
+    assert (await patched(client, one, **changed)).json() == changed, "what a GET shows may be sent back"
+    assert await secrets_of(gateway, one) == {"smtp_password": "secret-word", "imap_password": "imap-word"}
+    assert (await patched(client, one, imap_password="other", smtp_port=465)).json() == {
+        **changed,
+        "smtp_port": 465,
+        "smtp_security": "tls",
+    }
+    assert await secrets_of(gateway, one) == {"smtp_password": "secret-word", "imap_password": "other"}
+    gone = await patched(client, one, **dict.fromkeys(IMAP))
+    assert (gone.status_code, gone.json()["imap_host"], gone.json()["imap_security"]) == (200, None, None)
+    assert await secrets_of(gateway, one) == {"smtp_password": "secret-word"}, "the other one is kept no more"
+    answer = await patched(client, one, **IMAP)
+    assert (answer.status_code, answer.json()["imap_security"]) == (200, "tls")
+    assert (await client.get(path)).json() == [answer.json()]
+
+
+async def test_a_password_goes_to_no_other_server_than_it_was_given_for(client: httpx.AsyncClient) -> None:
+    _, one = await made(client, **IMAP)
+    assert fields(await patched(client, one, smtp_host="elsewhere.example.com")) == ["smtp_credential.smtp_password"]
+    assert fields(await patched(client, one, smtp_username="you@example.com")) == ["smtp_credential.smtp_password"]
+    assert fields(await patched(client, one, imap_host="elsewhere.example.com")) == ["smtp_credential.imap_password"]
+    moved = await patched(client, one, smtp_host="elsewhere.example.com", smtp_password="given again")
+    assert (moved.status_code, moved.json()["smtp_host"]) == (200, "elsewhere.example.com")
+
+
+async def test_what_is_wrong_with_a_credential_is_named(client: httpx.AsyncClient) -> None:
+    path, one = await made(client)
+    assert fields(await client.post(path, json={"smtp_credential": {"smtp_host": "x y", "colour": "red"}})) == [
+        "smtp_credential.smtp_host",
+        "smtp_credential.smtp_username",
+        "smtp_credential.smtp_password",
+        "smtp_credential.daily_limit",
+        "smtp_credential.colour",
+    ]
+    assert fields(await client.post(path, json={})) == ["smtp_credential"]
+    assert fields(await patched(client, one, daily_limit=0, smtp_password=None)) == [
+        "smtp_credential.smtp_password",
+        "smtp_credential.daily_limit",
+    ]
+    nothing: list[object] = [[], "x", None]
+    for wrong in nothing:
+        assert fields(await client.patch(one, json={"smtp_credential": wrong})) == ["smtp_credential"]
+    assert fields(await patched(client, one, smtp_host=["a"])) == [
+        "smtp_credential.smtp_host",
+        "smtp_credential.smtp_password",
+    ]
+    assert fields(await patched(client, one, imap_host="imap.example.com")) == [
+        f"smtp_credential.imap_{name}" for name in ("port", "username", "password")
+    ]
+    escaped = await client.patch(
+        one, content='{"smtp_credential": {"label": "\\u00dcber"}}', headers={"Content-Type": "application/json"}
+    )
+    assert escaped.json()["label"] == "Über"
+
+
+async def test_a_removed_credential_is_gone_with_its_secrets(gateway: System, client: httpx.AsyncClient) -> None:
+    path, one = await made(client)
+    assert await secrets_of(gateway, one) is not None
+    assert (await client.delete(one)).status_code == 204
+    assert await secrets_of(gateway, one) is None
+    assert (await client.get(path)).json() == []
+    for answer in (await client.get(one), await client.delete(one), await patched(client, one, daily_limit=1)):
+        assert problem(answer) == (404, "smtp_credential_not_found")
+    campaign = path.removesuffix("/smtp_credentials")
+    assert problem(await client.post(f"{campaign}/dispatch")) == (422, "no_smtp_credentials")
+
+
+async def test_a_deleted_campaign_keeps_no_secret(gateway: System, client: httpx.AsyncClient) -> None:
+    path, one = await made(client)
+    assert (await client.delete(path.removesuffix("/smtp_credentials"))).status_code == 204
+    assert await secrets_of(gateway, one) is None
+    assert problem(await client.get(path)) == (404, "campaign_not_found")
+
+
+async def test_anothers_credential_is_unknown(client: httpx.AsyncClient, stranger: httpx.AsyncClient) -> None:
+    path, one = await made(client)
+    body = {"smtp_credential": {"daily_limit": 1}}
+    for method in ("GET", "PATCH", "DELETE"):
+        answer = await stranger.request(method, one, json=body if method == "PATCH" else None)
+        assert problem(answer) == (404, "campaign_not_found")
+    assert problem(await stranger.post(path, json={"smtp_credential": CREDENTIAL})) == (404, "campaign_not_found")
+    theirs, _ = await made(stranger)
+    for unknown in (UNKNOWN, "nonsense", one.rpartition("/")[2]):
+        answer = await stranger.patch(f"{theirs}/{unknown}", json=body)
+        assert problem(answer) == (404, "smtp_credential_not_found")
+    assert (await client.get(one)).json()["daily_limit"] == 200
