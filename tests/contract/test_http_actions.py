@@ -144,3 +144,20 @@ async def test_a_campaign_whose_last_enrollment_is_deleted_is_complete(client: h
     async with asyncio.timeout(60):
         while (await client.get(campaign)).json()["completed_at"] is None:
             continue
+
+
+async def test_a_test_send_names_what_is_wrong_before_anything_is_sent(
+    client: httpx.AsyncClient, stranger: httpx.AsyncClient
+) -> None:
+    path = f"{await made(client)}/test_send"
+    nothing: list[Mapping[str, object]] = [{}, {"emails": []}]
+    for body in nothing:
+        assert problem(await client.post(path, json=body)) == (422, "no_emails_provided")
+    assert fields(await client.post(path, json={"emails": ["a@b.example", "nobody"]})) == ["emails[1]"]
+    many = [f"a{number}@many.example" for number in range(21)]
+    assert fields(await client.post(path, json={"emails": many})) == ["emails"]
+    somebody = {"emails": ["a@b.example"]}
+    for contact in (UNKNOWN, "nonsense"):
+        answer = await client.post(path, json={**somebody, "contact_id": contact})
+        assert problem(answer) == (404, "contact_not_found")
+    assert problem(await stranger.post(path, json=somebody)) == (404, "campaign_not_found")

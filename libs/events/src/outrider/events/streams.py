@@ -11,8 +11,13 @@ from nats.js.errors import NotFoundError
 
 COMMANDS_STREAM = "COMMANDS"
 EVENTS_STREAM = "EVENTS"
-SERVICES = {"dispatcher": "cmd.dispatcher", "api": "cmd.api", "sender": "cmd.send.>"}
-"""Each service's durable consumer, and the subjects that it takes."""
+SERVICES = {
+    "dispatcher": "cmd.dispatcher",
+    "api": "cmd.api",
+    "sender": "cmd.send.>",
+    "sender_tests": "cmd.tests",
+}
+"""Each durable consumer, of a service or of one line of its work, and the subjects that it takes."""
 ACK_WAIT_SECONDS = 30
 MAX_DELIVER = 20
 

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from outrider.api.json_text import Path, field_name, mended
 from outrider.api.problems import ValidationFailed
+from outrider.events.ids import BadAddress, parse_address
 
 B = TypeVar("B", bound="Body")
 MOST_ERRORS: Final = 1000
@@ -122,6 +123,20 @@ class EnrollContactBody(Body):
     contact_id: str
     batch_number: BatchNumber = 0
     priority: bool = False
+
+
+def _address(value: str) -> str:
+    try:
+        return parse_address(value)
+    except BadAddress as bad:
+        raise wrong(bad.reason) from None
+
+
+class TestSendBody(Body):
+    """POST /campaigns/:id/test_send."""
+
+    emails: Annotated[list[Annotated[str, AfterValidator(_address)]], Field(max_length=20)] = []
+    contact_id: str | None = None
 
 
 class DispatchBody(Body):

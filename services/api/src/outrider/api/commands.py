@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from litestar import Response, get
 
-from outrider.api import contacts, outreaches, suppressions
+from outrider.api import contacts, outreaches, sending_tests, suppressions
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import as_id
 from outrider.api.presenting import enrolled
@@ -13,12 +13,14 @@ from outrider.events.campaign import EnrollImport
 from outrider.events.contact import AddContact, ChangeContact, SuppressAddress
 from outrider.events.message import Json
 from outrider.events.outreach import ChangeOutreach, CreateOutreach
+from outrider.events.test_send import SendTest
 
 Present = Callable[[Call, Json], Awaitable[Json]]
 PEOPLE: Mapping[str, Present] = {
     EnrollImport.__name__: enrolled,
     AddContact.__name__: contacts.presented,
     ChangeContact.__name__: contacts.presented,
+    SendTest.__name__: sending_tests.presented,
     SuppressAddress.__name__: suppressions.presented,
     CreateOutreach.__name__: outreaches.presented,
     ChangeOutreach.__name__: outreaches.presented,

@@ -97,14 +97,14 @@ class Call:
         twice = [{"field": name, "message": "given twice"} for name in names if given.count(name) > 1]
         return unknown + twice
 
-    async def ask(self, command: Command, seconds: float = ASK_SECONDS) -> Verdict:
+    async def ask(self, command: Command, seconds: float = ASK_SECONDS, service: str = "dispatcher") -> Verdict:
         """The command was carried out, and its effect can be read by whoever reads next.
 
         Raises Rejected where the deciding service refuses, Late where it says nothing in time, Unavailable where
         nothing could be accepted.
         """
         gateway = self.gateway
-        verdict = await gateway.bus.ask(command, "dispatcher", await self._seen(), seconds)
+        verdict = await gateway.bus.ask(command, service, await self._seen(), seconds)
         if verdict.status == "accepted":
             raise Late(command.command_id)
         await self.reach(verdict.position)

@@ -81,26 +81,28 @@ class Letters:
 
     async def letter(self, job: SendStep, mailer: Mailer) -> Letter | None:
         """All that the message is made of; None where the person, the campaign or the step is gone."""
-        plan = await self._plan(job.campaign_id)
+        plan = await self.plan(job.campaign_id)
         if plan is None or job.position not in plan.steps:
             return None
-        template = await self._template(job, plan.steps[job.position])
+        template = await self.template(job.account_id, job.campaign_id, plan.steps[job.position])
         person = await self._person(job)
         return None if template is None or person is None else Letter(job, person, mailer, plan, template)
 
-    async def _plan(self, campaign: UUID) -> CampaignPlan | None:
+    async def plan(self, campaign: UUID) -> CampaignPlan | None:
+        """Its settings and steps; None where it is not known."""
         row = await self._tables.fetchrow("select settings, steps from campaigns where campaign_id = $1", campaign)
         if row is None:
             return None
         steps = [StepPlan.model_validate(step) for step in row["steps"]["steps"]]
         return CampaignPlan(CampaignSettings.model_validate(row["settings"]), {step.position: step for step in steps})
 
-    async def _template(self, job: SendStep, step: StepPlan) -> Template | BadTemplate | None:
-        key = (job.campaign_id, step.position, step.template_version)
+    async def template(self, account: UUID, campaign: UUID, step: StepPlan) -> Template | BadTemplate | None:
+        """The step's compiled template as it stands; None where it is gone."""
+        key = (campaign, step.position, step.template_version)
         if found := self._templates.get(key):
             self._templates.move_to_end(key)
             return found
-        source = await self._read(job.account_id, job.campaign_id, f"template-{step.position}-{step.template_version}")
+        source = await self._read(account, campaign, f"template-{step.position}-{step.template_version}")
         if source is None:
             return None
         compiled: Template | BadTemplate
