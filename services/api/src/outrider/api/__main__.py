@@ -12,6 +12,8 @@ from outrider.api.app import make_app
 from outrider.api.gateway import Gateway
 from outrider.api.limits import RateLimit
 from outrider.api.projections import tables
+from outrider.api.public_events import Showing
+from outrider.api.streaming import Streams
 from outrider.api.sweeping import sweep_for_ever
 from outrider.events.errors import Unavailable
 from outrider.events.service import Service, main
@@ -36,6 +38,10 @@ async def build(service: Service) -> None:
     settings = service.settings
     if not settings.seal_public_key:
         raise LookupError("OUTRIDER_SEAL_PUBLIC_KEY is missing")
+    reader, keys = service.read(tables), Keyring.parse(settings.hash_key)
+    showing = Showing(service.log_pool, service.tables, keys)
+    streams = Streams(showing, lambda: reader.position)
+    reader.then.append(streams.ring)
     gateway = Gateway(
         settings=settings,
         clock=service.clock,
@@ -43,11 +49,13 @@ async def build(service: Service) -> None:
         bus=service.bus,
         log_pool=service.log_pool,
         tables=service.tables,
-        reader=service.read(tables),
-        keys=Keyring.parse(settings.hash_key),
+        reader=reader,
+        keys=keys,
         sealer=Sealer(settings.seal_public_key),
         rate_limit=RateLimit(settings.rate_limit_per_minute),
         trouble=service.trouble,
+        showing=showing,
+        streams=streams,
     )
     config = uvicorn.Config(
         make_app(gateway),
@@ -82,6 +90,7 @@ async def build(service: Service) -> None:
     service.loops.append(service.bus.retell)
     service.loops.append(service.bus.expire)
     service.loops.append(partial(sweep_for_ever, service.log_pool, service.clock))
+    service.stopping.append(streams.close)
     service.stopping.append(stop)
 
 

@@ -11,8 +11,9 @@ from outrider.api import queries_campaigns
 from outrider.api.bodies import EnrollBody, EnrollContactBody
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import as_id
-from outrider.api.presenting import REASONS, enrolled, people
+from outrider.api.presenting import enrolled, people
 from outrider.api.problems import ValidationFailed
+from outrider.api.reasons import REASONS
 from outrider.events.campaign import DeleteEnrollment, EnrollContact, EnrollImport
 from outrider.events.contact import ContactImportNotFound, ContactNotFound
 from outrider.events.database import Row

@@ -4,6 +4,7 @@ Litestar alone answers 404 and 405 before 401, HEAD with 405, a trailing slash w
 Precedence: 401, 429, unknown route, 405, 415, 413, 400; then the handlers: 404 of a resource, 422.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from outrider.events.telemetry import traced
 MIB: Final = 1024 * 1024
 IMPORT_BYTES: Final = 256 * MIB
 MOST_QUERY_FIELDS: Final = 100
+SEND_SECONDS: Final = 60.0
+"""A client that takes nothing for so long is cut off."""
 Door = Literal["tenant", "operator", "public"]
 _JSON: Final = re.compile(r"application/json\s*(;\s*charset\s*=\s*\"?utf-8\"?\s*)?", re.IGNORECASE)
 
@@ -48,6 +51,8 @@ class Rule:
     most_bytes: int = MIB
     any_type: bool = False
     """True: the body is not JSON, and nobody reads it."""
+    stream: bool = False
+    """True: the answer has no end, and the handler has to hear that the client went away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +97,18 @@ class Front:
         dressed = _Dressed(send, call)
         with traced(headers.get("traceparent")):
             try:
-                await self._let_in(http, headers, receive, call)
+                rule = await self._let_in(http, headers, receive, call)
                 http["user"] = call
                 if call.method == "HEAD":
                     http["method"] = "GET"
-                await self._inner(http, _nothing_more, dressed)
+                await self._inner(http, receive if rule.stream else _nothing_more, dressed)
             except ClientGone:
                 return
             except Exception as error:  # noqa: BLE001  # one map for all of them
                 await _tell(error, dressed)
 
-    async def _let_in(self, scope: HTTPScope, headers: Mapping[str, str], receive: Receive, call: Call) -> None:
-        """Fill in the call, or raise the first thing that is wrong with it."""
+    async def _let_in(self, scope: HTTPScope, headers: Mapping[str, str], receive: Receive, call: Call) -> Rule:
+        """Fill in the call, or raise the first thing that is wrong with it; the rule of its route."""
         route = next((one for one in self._routes if one.pattern.fullmatch(call.path)), None)
         method = "GET" if call.method == "HEAD" else call.method
         rule = None if route is None else route.rules.get(method, next(iter(route.rules.values())))
@@ -118,6 +123,7 @@ class Front:
         call.seen = _seen(headers.get("outrider-min-position"))
         if call.seen:
             await call.reach(call.seen)
+        return rule
 
     async def _authenticate(self, header: str | None, rule: Rule | None, call: Call) -> None:
         """The call has its account. Raises Unauthorized, RateLimited. An unknown route wants any valid token."""
@@ -154,7 +160,8 @@ class _Dressed:
             message["headers"] = [*message["headers"], *extra]
         elif message["type"] == "http.response.body" and self._call.method == "HEAD":
             message["body"] = b""
-        await self._send(message)
+        async with asyncio.timeout(SEND_SECONDS):
+            await self._send(message)
 
 
 async def _tell(error: Exception, send: _Dressed) -> None:

@@ -15,6 +15,8 @@ from outrider.api.json_text import unsound
 from outrider.api.limits import RateLimit
 from outrider.api.paging import Page, page
 from outrider.api.problems import Late, Rejected, ValidationFailed
+from outrider.api.public_events import Showing
+from outrider.api.streaming import Streams
 from outrider.events.bus import Bus
 from outrider.events.clock import Clock
 from outrider.events.commands import Verdict
@@ -49,6 +51,8 @@ class Gateway:
     sealer: Sealer
     rate_limit: RateLimit
     trouble: Callable[[], Awaitable[Sequence[str]]]
+    showing: Showing
+    streams: Streams
 
 
 @dataclass(slots=True)
@@ -133,11 +137,13 @@ class Call:
     def rows(self, rows: Sequence[Mapping[str, object]], cursor: str | None) -> Response[bytes]:
         """A page of a list, with the way to the next one. RFC 8288."""
         if cursor is not None:
-            self.headers["Link"] = f'<{self._next(cursor)}>; rel="next"'
+            self.link_next("cursor", cursor)
         return self.answer(rows)
 
-    def _next(self, cursor: str) -> str:
-        return f"{self.path}?{urlencode([*(pair for pair in self.query if pair[0] != 'cursor'), ('cursor', cursor)])}"
+    def link_next(self, name: str, value: str) -> None:
+        """The answer says where its next page is: the same call with this value of the query."""
+        query = urlencode([*(pair for pair in self.query if pair[0] != name), (name, value)])
+        self.headers["Link"] = f'<{self.path}?{query}>; rel="next"'
 
     def done(self) -> Response[bytes]:
         """204."""

@@ -1,22 +1,12 @@
 """Joining people to what projections and answers say without them."""
 
 from collections.abc import Collection, Mapping
-from typing import Final
 from uuid import UUID
 
 from outrider.api.gateway import Call
+from outrider.api.reasons import REASONS
 from outrider.events import vault
 from outrider.events.message import Json
-
-REASONS: Final = {
-    "mx_invalid": "the domain takes no mail",
-    "cross_campaign_duplicate": "the contact is enrolled in another campaign of this outreach",
-    "unsubscribed": "the contact has unsubscribed",
-    "bounced": "a message to the contact bounced for good",
-    "suppressed": "the address is on the do-not-contact list",
-    "already_enrolled": "the contact is enrolled in this campaign already",
-}
-"""Every kind of skip, in words."""
 
 
 async def people(call: Call, contacts: Collection[UUID]) -> Mapping[UUID, Json]:

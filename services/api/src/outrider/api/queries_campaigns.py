@@ -6,7 +6,8 @@ from uuid import UUID
 
 from outrider.api.gateway import Call
 from outrider.api.paging import as_id
-from outrider.api.presenting import REASONS, people
+from outrider.api.presenting import people
+from outrider.api.reasons import REASONS
 from outrider.events import vault
 from outrider.events.campaign import CampaignNotFound
 from outrider.events.database import Row
