@@ -57,9 +57,13 @@ def _speaks(mail: Mail, said: str) -> bool:
     answering = bool(patterns.ANSWERING.match(mail.subject))
     subject = bool(patterns.SUBJECT.search(mail.subject)) and not (answering and not (daemon or nobody))
     failed = bool(patterns.FAILED.search(said) or patterns.DELAYED.search(said))
-    copied = len(said) < len(mail.text) or any(part.get_content_type() in _RETURNED for part in parts(mail.message))
+    enclosed = any(part.get_content_type() in _RETURNED for part in parts(mail.message))
+    copied = enclosed or len(said) < len(mail.text)
+    names_whom = bool(patterns.SUBJECT.search(mail.subject) and patterns.NOT_DELIVERED_TO.match(said))
     return (
         (daemon and (subject or failed))
+        or (daemon and enclosed and not answering and not mail.in_reply_to)  # in a language that we do not read
+        or (names_whom and not mail.in_reply_to)
         or (nobody and subject)
         or (nobody and failed and copied)
         or (subject and failed and copied and not mail.in_reply_to)
@@ -96,6 +100,8 @@ def _address(value: str) -> str:
 
 
 def _by_report(mail: Mail, groups: Sequence[Fields], said: str, mailed: Collection[str]) -> Bounce | DeliveryNotice:
+    ours = [group for group in groups if any(one.casefold() in mailed for one in _recipients(group))]
+    groups = ours or groups
     actions = [_action(group) for group in groups]
     failed = [group for group, action in zip(groups, actions, strict=True) if action == "failed"]
     if not failed:
@@ -108,7 +114,7 @@ def _by_report(mail: Mail, groups: Sequence[Fields], said: str, mailed: Collecti
     stated, spoken = status_in(first.get("status", "")), status_in(diagnostic)
     status = spoken if spoken and (not stated or stated.endswith(".0.0") or spoken[0] == stated[0]) else stated
     named = tuple(dict.fromkeys(one for one in recipients if one)) or _guessed(mail, said, mailed)
-    why = cause(status, re.sub(r"^[\w-]+\s*;", "", diagnostic), said, stage=_stage(said))
+    why = cause(status, diagnostic, f"{mail.subject}\n{said}", stage=_stage(said))
     return Bounce(named, why.kind, status, why.reason)
 
 
@@ -129,7 +135,7 @@ def _by_words(mail: Mail, said: str, mailed: Collection[str]) -> Bounce | Delive
         return DeliveryNotice("delayed")
     spoken = _spoken(said)
     status = status_in(spoken)
-    why = cause(status, spoken, said, stage=_stage(said))
+    why = cause(status, spoken, f"{mail.subject}\n{said}", stage=_stage(said))
     return Bounce(_guessed(mail, said, mailed), why.kind, status, why.reason)
 
 
@@ -142,9 +148,13 @@ def _spoken(said: str) -> str:
 
 
 def _stage(said: str) -> Stage:
-    """The command that was answered, as far as the report tells; a client that pipelines tells RCPT's answer later."""
+    """Where it failed, as far as the report tells; a client that pipelines tells RCPT's answer later."""
     if patterns.AT_MAIL.search(said):
         return "mail"
+    if patterns.AT_CONNECT.search(said):
+        return "connect"
+    if patterns.PIPED.search(said):
+        return "program"
     return (
         "data"
         if patterns.AFTER_DATA.search(said) and not re.search(r"<<< (503|554).{0,40}(rcpt|recip)", said, re.IGNORECASE)
@@ -179,7 +189,7 @@ def _flufl(mail: Mail) -> list[str]:
     except Exception:  # noqa: BLE001  # it raises of many kinds on mail that its detectors did not foresee
         return []
     found = sorted(one.decode("utf-8", "replace") for one in (permanent or temporary))
-    return [tidy(one) for one in found if "@" in one]
+    return [tidy(one) for one in found if one.find("@") > 0]
 
 
 def _returned_to(mail: Mail) -> list[str]:

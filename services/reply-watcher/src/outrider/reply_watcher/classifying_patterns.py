@@ -69,7 +69,24 @@ FAILED_ON_LINE: Final = re.compile(
 CODE: Final = re.compile(r"(?<![\d.:])[45]\d\d[ -]|(?<![\d.])[45]\.\d{1,2}\.\d{1,3}(?![.\d])")
 AFTER_DATA: Final = re.compile(
     r">>> (DATA|\.)\s+<<< 550(?!.*(recipient|rcpt))|end of data|(reply to|after|"
-    r"for) (end of )?(DATA|TEXT) command",
+    r"for) (end of )?(DATA|TEXT) command|SMTP transmission failure",
     re.IGNORECASE,
 )
 AT_MAIL: Final = re.compile(r"(after|reply to) MAIL FROM|>>> MAIL [^\n]*\n\s*<<< 5", re.IGNORECASE)
+"""What was refused was the sender's address: the recipient had not been named."""
+AT_CONNECT: Final = re.compile(
+    r"refused\s+to\s+talk\s+to\s+me|(reply to|after|in) (initial connection|HELO|EHLO)", re.IGNORECASE
+)
+PIPED: Final = re.compile(
+    r"^\s*pipe to \||command output:|command died|local delivery program|X-UNIX;|"
+    r"mailer .{1,80} (exited|died)|can't (create|open) output",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""A program at the recipient's, to which the mail was handed, failed."""
+NOT_DELIVERED_TO: Final = re.compile(
+    r"[^>|]{0,160}?(could ?n.t|could not|cannot|can ?not|was not|pu) "
+    r"(be |etre |être )?(delivered|d[eé]livr\w+) (to|[aà])"
+    r"( the)?( following)?( (user|recipient|address)\w*)?:?\s+\W{0,3}[^\s@]{1,64}@",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Said at once, of an address: how a mail system begins that hides what it is."""

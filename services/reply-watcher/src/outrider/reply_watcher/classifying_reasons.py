@@ -5,8 +5,8 @@ from typing import Final, Literal, NamedTuple
 
 from outrider.reply_watcher.classifying_verdicts import BounceKind, Cause, Reason
 
-Stage = Literal["mail", "data", ""]
-"""What the server answered when it refused, as far as it is known."""
+Stage = Literal["connect", "mail", "data", "program", ""]
+"""Where it failed, as far as it is known: at the greeting, at MAIL FROM, after DATA, in a program behind the server."""
 
 
 def _words(*alternatives: str) -> re.Pattern[str]:
@@ -112,6 +112,8 @@ USER_UNKNOWN: Final = _words(
     r"deleted|removed)|this address no longer",
     r"cannot find (your )?(recipient|user|mailbox)|could not be found|"
     r"recipient (address )?rejected\W*(access denied)?\W*(\[|see|$)",
+    r"check (if |that |whether )?(the |this )?(e-?mail )?address|"
+    r"(ディレクトリ|ユーザー?|アドレス|宛先).{0,20}(見つかりません|存在しません)|"
     r"unbekannt|utilisateur inconnu|usuario desconocido|inconnue? a cette adresse|is not a known user|(is not|"
     r"isn't) (listed|available) (here|at)",
 )
@@ -123,12 +125,13 @@ HOST_UNKNOWN: Final = _words(
     r"invalid|does not exist|can.t be found|cannot be found|could not be found)",
     r"(unknown|no such|invalid|nonexistent|bad)( \S+){0,2} (host|domain|system)|name (service|server) error|"
     r"nxdomain|domain not found|null ?mx",
+    r"(?<![\w@.-])([\w-]{1,63}\.){1,9}[a-z]{2,18} does not exist|"
     r"(illegal|invalid) host|host (or domain )?name( \S+){0,3} not found|name or service not known|"
     r"couldn.t find any host|cannot find (your )?(host|domain)",
     r"(does ?n.t|does not|doesn.t) (accept|receive|have|resolve|list)( \S+){0,4} (mail|a mail|an mx|mx|e-?mail|"
     r"address|to an ip)",
     r"find an?y? (mail exchanger|mx)|indicated no smtp|no mx|mx (record|host|list|lookup)|all relevant mx|"
-    r"unrouteable mail domain|smtp protocol.{0,20}not accept|not accept (any )?mail\b",
+    r"unrouteable mail domain|domain is not reachable|smtp protocol.{0,20}not accept|not accept (any )?mail\b",
 )
 
 EXPIRED: Final = _words(
@@ -164,6 +167,20 @@ TOO_BIG: Final = _words(
 )
 
 
+TRY_AGAIN: Final = _words(r"\btry (again )?later|, try again")
+
+PREFERENCES: Final = _words(
+    r"recipient('s)? preferences|restricted by the recipient|blocked by the recipient|user reject"
+)
+"""The person's own filter, of which the domain knows nothing."""
+
+GROUP_CLOSED: Final = _words(
+    r"permission to post|not (allowed|permitted|authori[sz]ed) to post|"
+    r"post(ing)? (to|is) .{0,60}(closed|restricted|members)",
+    r"groups\.google\.com/support",
+)
+
+
 class _Rule(NamedTuple):
     """All that it names must hold: the words, the status code, and none of the other words."""
 
@@ -185,6 +202,8 @@ _RULES: Final[tuple[_Rule, ...]] = (
     _Rule("policy", _words(""), r"[45]\.1\.[78]"),  # about the sender's address, whatever is said of it
     _Rule("expired", EXPIRED, r"4\.4\.\d+"),
     _Rule("user_unknown", ACCESS_DENIED),
+    _Rule("policy", PREFERENCES),
+    _Rule("policy", GROUP_CLOSED),
     _Rule("mailbox_full", FULL),
     _Rule("suspended", SUSPENDED),
     _Rule("rate_limited", RATE_LIMITED),
@@ -197,25 +216,39 @@ _RULES: Final[tuple[_Rule, ...]] = (
 )
 """The first that fits speaks: what is particular stands before what many say."""
 
-_ECHOED: Final = re.compile(r"<[^<>\n]{0,500}>|\S{1,320}@\S{1,320}|https?://\S+")
+_ECHOED: Final = re.compile(
+    r"<[^<>\n]{0,500}>|\S{1,320}@\S{1,320}|https?://(?!groups\.google)\S+|^[\w-]+\s*;|"
+    r"\bhost [^\s:]{1,255}( ?\[[\d.a-f:]{2,45}\]|(?=:))|\d\.\d\.0 - (unknown address error|other mail system problem)",
+    re.IGNORECASE,
+)
 _STATUS: Final = re.compile(r"(?<![\d.])([245]\.\d{1,2}\.\d{1,3})(?![.\d])")
 
 
 def status_in(text: str) -> str:
     """Answer the first enhanced status code of the text that says more than "failed", else the first, else empty."""
-    found = [code for code in _STATUS.findall(text) if code[0] != "2"]
-    return next((code for code in found if not code.endswith(".0.0")), found[0] if found else "")
+    found: list[str] = [code for code in _STATUS.findall(text) if code[0] != "2"]
+    telling = [code for code in found if not code.endswith(".0.0")]
+    first = next(iter(telling or found), "")
+    return next((code for code in telling if not code.endswith(".0")), first)
 
 
 def cause(status: str, diagnostic: str, report: str = "", *, stage: Stage = "") -> Cause:
     """Answer why, by the server's words, then by its code, then by the words of the report around them."""
     said = diagnostic if diagnostic.strip() else report
-    reason = _by_words(diagnostic, status) or _by_status(status) or _by_words(said, status) or "other"
+    reason = _by_words(diagnostic, status) or _by_status(status) or _by_words(report, status) or "other"
+    if stage == "program" and reason in ("user_unknown", "host_unknown"):
+        return Cause("soft", "other")  # a file that it misses, not a person
+    if stage == "connect" and reason == "other":
+        return Cause("block", "policy")  # nothing was named yet: it is the client whom they mean
     if reason in ("user_unknown", "host_unknown", "other") and stage == "mail":
         return Cause("block", "policy")  # the recipient was not named yet: it is the sender whom they mean
     if reason == "user_unknown" and stage == "data" and not status.endswith(".1.1"):
         return Cause("soft", "policy")  # the address was taken at RCPT: a filter hides behind the words
-    passing = (reason == "host_unknown" and status.startswith("4")) or (reason == "content" and TOO_BIG.search(said))
+    passing = (
+        (reason == "host_unknown" and (status.startswith("4") or TRY_AGAIN.search(said)))
+        or (reason == "content" and TOO_BIG.search(said) and not status[1:].startswith(".6."))
+        or (reason == "policy" and PREFERENCES.search(said))
+    )
     return Cause("soft" if passing else KINDS[reason], reason)
 
 

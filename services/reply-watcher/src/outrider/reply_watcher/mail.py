@@ -23,6 +23,9 @@ _PARTS_MAX: Final = 200
 _PACKED: Final = re.compile(r"[A-Za-z0-9+/=\s]{16,}")
 _ID: Final = re.compile(r"<[^<>\s@]{1,250}@[^<>\s@]{1,250}>")
 _BARE_ID: Final = re.compile(r"(?<![\w.<-])[0-9a-fA-F]{32}\.[0-9a-fA-F]{18}@[\w.-]{1,250}")
+_UNDECLARED: Final = re.compile(
+    r"\s{0,9}This is a MIME-encapsulated message\.?\s{1,9}--([\w./=+-]{8,70})\r?\n", re.ASCII
+)
 _ADDRESS: Final = re.compile(r"[^\s<>,;:\"()\[\]]{1,64}@[^\s<>,;:\"()\[\]]{1,253}")
 
 
@@ -70,7 +73,7 @@ class Mail:
 def parse(raw: bytes) -> Mail:
     """Read a message or the beginning of one. Raises nothing."""
     try:
-        message = email.message_from_bytes(raw.lstrip(b"\r\n"))
+        message = _declared(email.message_from_bytes(raw.lstrip(b"\r\n")))
     except Exception:  # noqa: BLE001  # the parser promises not to raise, but mail finds its faults
         message = Message()
     senders = _addresses(message, "From") or _addresses(message, "Sender")
@@ -89,6 +92,18 @@ def parse(raw: bytes) -> Mail:
         text=text,
         message=message,
     )
+
+
+def _declared(message: Message) -> Message:
+    """Read a message again whose parts stand there while its header lost that it has any. May raise."""
+    payload = message.get_payload()
+    found = _UNDECLARED.match(payload) if isinstance(payload, str) else None
+    if not found or message.get_content_type() != "text/plain":
+        return message
+    del message["Content-Type"]
+    del message["Content-Transfer-Encoding"]
+    message["Content-Type"] = f'multipart/mixed; boundary="{found[1]}"'
+    return email.message_from_bytes(message.as_bytes())
 
 
 def header(message: Message, name: str) -> str:
