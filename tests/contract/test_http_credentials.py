@@ -154,3 +154,17 @@ async def test_anothers_credential_is_unknown(client: httpx.AsyncClient, strange
         answer = await stranger.patch(f"{theirs}/{unknown}", json=body)
         assert problem(answer) == (404, "smtp_credential_not_found")
     assert (await client.get(one)).json()["daily_limit"] == 200
+
+
+async def test_a_verification_that_nobody_carries_out_says_so(
+    client: httpx.AsyncClient, stranger: httpx.AsyncClient
+) -> None:
+    path, one = await made(client, **IMAP)
+    answer = await client.post(f"{one}/verify")
+    assert answer.status_code == 200
+    told = answer.json()
+    assert (told["smtp"], told["imap"]) == ("error", "error")
+    nobody = "The server was not asked: no service that can is answering. Try again."
+    assert told["smtp_error"] == told["imap_error"] == nobody
+    assert problem(await client.post(f"{path}/{UNKNOWN}/verify")) == (404, "smtp_credential_not_found")
+    assert problem(await stranger.post(f"{one}/verify")) == (404, "campaign_not_found")

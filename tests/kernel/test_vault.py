@@ -1,5 +1,6 @@
 """The vault: found by owner, within the account, until it is forgotten; secrets opened by one service for one owner."""
 
+import base64
 from collections.abc import Mapping
 from datetime import timedelta
 from uuid import uuid4
@@ -8,7 +9,7 @@ import pytest
 
 from outrider.events import vault
 from outrider.events.database import Forbidden
-from outrider.events.vault import Entry, Opener, Sealer, Unsealable, new_key_pair
+from outrider.events.vault import Entry, Opener, Sealer, Unsealable, new_key_pair, without_secrets
 from tests.support.kernel import ACCOUNT, kernel
 
 
@@ -125,3 +126,12 @@ def test_a_key_that_is_none_is_said_at_once() -> None:
             Sealer(wrong)
         with pytest.raises(ValueError, match="key"):
             Opener(wrong)
+
+
+def test_what_a_server_echoes_is_told_without_the_secrets() -> None:
+    user, secret = "ann@x.example", "pa55 word"  # pragma: allowlist secret
+    plain = base64.b64encode(f"\0{user}\0{secret}".encode()).decode()
+    coded = base64.b64encode(secret.encode()).decode()
+    said = f"500 what is {secret}, AUTH PLAIN {plain} or {coded} of {user}?"
+    assert without_secrets(said, user, secret) == f"500 what is ***, AUTH PLAIN *** or *** of {user}?"
+    assert without_secrets("535 no", user, "") == "535 no"

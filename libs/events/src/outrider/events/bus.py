@@ -18,11 +18,21 @@ from nats.js.errors import NotFoundError
 from outrider.events.commands import Commands, Handler, Verdict
 from outrider.events.database import DISCONNECTED, heed_cancellation, passing
 from outrider.events.errors import NotYet, Unavailable
-from outrider.events.message import Command, Job
+from outrider.events.message import Command, Job, Message
 from outrider.events.streams import COMMANDS_STREAM, EVENTS_STREAM, MAX_DELIVER, SERVICES, consumer, declare
 from outrider.events.telemetry import logger, trace_context, traced
 
-__all__ = ["BELL", "COMMANDS_STREAM", "EVENTS_STREAM", "MAX_DELIVER", "SERVICES", "VERDICTS", "Bus", "declare"]
+__all__ = [
+    "BELL",
+    "COMMANDS_STREAM",
+    "EVENTS_STREAM",
+    "MAX_DELIVER",
+    "SERVICES",
+    "VERDICTS",
+    "Bus",
+    "Inquiry",
+    "declare",
+]
 PUBLISH_SECONDS = 3.0
 STOP_SECONDS = 10
 WATCH_SECONDS = 2.0
@@ -31,12 +41,22 @@ LOOK_SECONDS = 0.5
 """The bell of a verdict may be missed: whoever waits for one looks this often."""
 LOST: tuple[type[Exception], ...] = (NatsError, OSError, IncorrectState)
 """What nats-server, gone or not yet there, looks like from here."""
+UNANSWERED: tuple[type[Exception], ...] = (*LOST, TimeoutError)
 BROKEN: tuple[type[Exception], ...] = (*LOST, ExceptionGroup)
 """And what it looks like to several subscribers at once."""
+INQUIRIES = 16
+"""At once in one process; others wait."""
 BELL = "bell"
 VERDICTS = "bell.verdicts"
 J = TypeVar("J", bound=Job)
 _log = logger(__name__)
+
+
+class Inquiry(Message):
+    """A question about something of an account, which leads to no fact: asked and answered, never kept."""
+
+    account_id: UUID
+    subject_id: UUID
 
 
 class Bus:
@@ -246,6 +266,23 @@ class Bus:
             await handle(kind.parse(text))
 
         self._subscribe(service, take_one, workers)
+
+    async def inquire(self, what: str, inquiry: Inquiry, seconds: float) -> str | None:
+        """What one of those who `answer` this says; None where none did in time. Nothing is kept of it."""
+        try:
+            said = await self.broker.request(inquiry.model_dump_json(), f"ask.{what}", timeout=seconds)
+        except UNANSWERED as error:
+            _log.warning("inquiry.unanswered", what=what, error=type(error).__name__)
+            return None
+        return said.body.decode("utf-8", "replace")
+
+    def answer(self, what: str, handle: Callable[[Inquiry], Awaitable[str]]) -> None:
+        """Answer inquiries over core NATS, one replica each; one that cannot is answered by nobody."""
+
+        async def reply(text: str) -> str:
+            return await handle(Inquiry.model_validate_json(text))
+
+        self.broker.subscriber(f"ask.{what}", queue=what, max_workers=INQUIRIES)(reply)
 
     def _subscribe(self, service: str, handle: Callable[[str], Awaitable[None]], workers: int) -> None:
         """Consume from the service's durable. What raises is delivered again later, never dropped, never at once."""

@@ -131,6 +131,15 @@ class Opener:
         return secrets
 
 
+def without_secrets(words: str, *secrets: str) -> str:
+    """What a server said, with none of these in it, plain or as a log-in carries them: servers do echo commands."""
+    together = "\0" + "\0".join(secrets)
+    forms = {form for text in (*secrets[1:], together) for form in (text, base64.b64encode(text.encode()).decode())}
+    for form in sorted(forms, key=len, reverse=True):
+        words = words.replace(form, "***") if form else words
+    return words
+
+
 def new_key_pair() -> tuple[str, str]:
     """A fresh (public, private) pair, each base64url of 32 bytes."""
     key = PrivateKey.generate()

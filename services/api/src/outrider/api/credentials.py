@@ -1,5 +1,6 @@
 """SMTP credentials of a campaign: listed, added, changed, removed, re-enabled. Passwords are written, never read."""
 
+import asyncio
 import hmac
 from typing import Any, Final
 from uuid import UUID
@@ -13,6 +14,7 @@ from outrider.api.gateway import Asked, Call
 from outrider.api.paging import as_id
 from outrider.api.problems import ValidationFailed
 from outrider.events import vault
+from outrider.events.bus import Inquiry
 from outrider.events.credential import (
     AddCredential,
     ChangeCredential,
@@ -25,6 +27,8 @@ from outrider.events.ids import new_id
 from outrider.events.message import Json
 from outrider.events.vault import Entry
 
+VERIFY_SECONDS: Final = 28.0
+NOT_ASKED: Final = "The server was not asked: no service that can is answering. Try again."
 ENTRY: Final = ("smtp_host", "smtp_port", "smtp_security", "smtp_username")
 """What a log-in depends on, beside the password."""
 ONE: Final = """
@@ -140,6 +144,27 @@ async def reenable(request: Asked, campaign_id: str, credential_id: str) -> Resp
     return call.answer({"id": credential, "from_email": server.get("from_email"), "status": "enabled"})
 
 
+@post("/campaigns/{campaign_id:str}/smtp_credentials/{credential_id:str}/verify", status_code=200)
+async def verify(request: Asked, campaign_id: str, credential_id: str) -> Response[bytes]:
+    """Whether it gets in at its servers right now; changes nothing."""
+    call = request.user
+    campaign = await _campaign(call, campaign_id)
+    credential, _ = await _known(call, campaign, credential_id)
+    call.nothing()
+    server = await vault.get(call.gateway.log_pool, call.account_id, credential, "server") or {}
+    inquiry = Inquiry(account_id=call.account_id, subject_id=credential)
+    asked = ("smtp", "imap") if server.get("imap_host") else ("smtp",)
+    said = await asyncio.gather(
+        *(call.gateway.bus.inquire(f"verify.{what}", inquiry, VERIFY_SECONDS) for what in asked)
+    )
+    answer: Json = {"smtp": "absent", "imap": "absent"}
+    for what, reason in zip(asked, said, strict=True):
+        answer[what] = "error" if reason or reason is None else "ok"
+        if reason != "":
+            answer[f"{what}_error"] = reason or NOT_ASKED
+    return call.answer(answer)
+
+
 def credential_entries(
     call: Call, credential: UUID, body: NewSmtpCredential, sealed: Json | None = None
 ) -> list[Entry]:
@@ -193,4 +218,4 @@ async def _shown(call: Call, campaign: UUID, credential: UUID | None) -> Json:
     return found[0]
 
 
-ROUTES = (list_credentials, show_credential, add_credential, change_credential, remove_credential, reenable)
+ROUTES = (list_credentials, show_credential, add_credential, change_credential, remove_credential, reenable, verify)

@@ -7,6 +7,7 @@ from outrider.reply_watcher.matching import Matching
 from outrider.reply_watcher.projections import watching
 from outrider.reply_watcher.recording import Recorder
 from outrider.reply_watcher.scanning import Scanner
+from outrider.reply_watcher.verifying import Verifying
 from outrider.reply_watcher.watching import Watchers
 
 
@@ -19,6 +20,7 @@ async def build(service: Service) -> None:
     scanner = Scanner(service.work, keys, recorder)
     access = Access(settings, service.log_pool)
     watchers = Watchers(service.log_pool, service.tables, access, scanner, settings.imap_poll_seconds)
+    service.bus.answer("verify.imap", Verifying(access).verify)
     service.loops.append(watchers.run)
     service.stopping.append(watchers.stop)
 

@@ -9,7 +9,7 @@ from outrider.events.database import Pool
 from outrider.events.message import Json
 from outrider.events.service import Settings
 from outrider.events.telemetry import logger
-from outrider.events.vault import Opener, Unsealable, get_many
+from outrider.events.vault import Opener, Unsealable, get, get_many
 from outrider.reply_watcher.imap_session import Session
 from outrider.reply_watcher.imap_values import AuthFailed, Mailbox, MailboxFailed
 from outrider.reply_watcher.scanning import Watched
@@ -69,6 +69,12 @@ class Access:
         servers = await get_many(self._vault, watched.account_id, watched.credentials, "server")
         found = [about.get(name) for about in servers.values() for name in ADDRESSES]
         return frozenset(str(address).casefold() for address in found if address)
+
+    async def mailbox_of(self, account_id: UUID, credential: UUID) -> Mailbox | None:
+        """The way into the credential's mailbox; None where it has none, or none that can be opened."""
+        about = await get(self._vault, account_id, credential, "server")
+        sealed = await get(self._vault, account_id, credential, "secrets")
+        return None if about is None or sealed is None else self._mailbox(credential, about, sealed)
 
     async def _doors(self, watched: Watched) -> Sequence[Door]:
         """The different ways in, the credential that changed last first."""

@@ -13,6 +13,7 @@ from outrider.sender.projections import sending as gates
 from outrider.sender.recording import Records
 from outrider.sender.sending_tests import SendingTests
 from outrider.sender.settling import KIND, settle_started, settling
+from outrider.sender.verifying import Verifying
 
 WORKERS = 64
 
@@ -30,6 +31,7 @@ async def build(service: Service) -> None:
         service.log, service.log_pool, service.tables, service.clock, letters, Keyring.parse(service.settings.hash_key)
     )
     service.bus.serve("sender_tests", {SendTest: tests.on_send_test}, reader.reach)
+    service.bus.answer("verify.smtp", Verifying(letters).verify)
     service.stopping.extend([sending.stop, tests.stop])
 
 

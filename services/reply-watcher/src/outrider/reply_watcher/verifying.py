@@ -1,0 +1,35 @@
+"""Verifying: whether a credential's IMAP server lets it in, asked over the bus and answered at once."""
+
+import asyncio
+from typing import Final
+
+from outrider.events.bus import Inquiry
+from outrider.events.vault import without_secrets
+from outrider.reply_watcher.access import Access
+from outrider.reply_watcher.imap_session import Session
+from outrider.reply_watcher.imap_values import MailboxFailed
+
+SECONDS: Final = 25.0
+"""Less than whoever asks waits."""
+
+
+class Verifying:
+    """Logs in to IMAP servers for those who ask."""
+
+    def __init__(self, access: Access) -> None:
+        """`access` opens the passwords."""
+        self._access = access
+
+    async def verify(self, inquiry: Inquiry) -> str:
+        """Empty where the log-in works, else why not, without a secret in it. Reads nothing."""
+        mailbox = await self._access.mailbox_of(inquiry.account_id, inquiry.subject_id)
+        if mailbox is None:
+            return "There is no mailbox of this credential, or its password cannot be opened: set it again."
+        try:
+            async with asyncio.timeout(SECONDS):
+                async with await Session.open(mailbox, SECONDS):
+                    return ""
+        except TimeoutError:
+            return "The server did not answer in time."
+        except MailboxFailed as failed:
+            return without_secrets(failed.words, mailbox.username, mailbox.password)
