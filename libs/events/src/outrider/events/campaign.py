@@ -176,8 +176,11 @@ class ImportEnrolled(Event):
     contacts: int
     """How many get an enrollment."""
     first_batch_number: int | None
+    """None: nobody gets one, all are skipped."""
     batches: int
     batch_size: int
+    people: int = 0
+    """How many the import had when this was decided, those who are skipped included."""
 
 
 class BatchDispatched(Event):

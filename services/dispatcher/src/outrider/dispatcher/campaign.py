@@ -66,8 +66,10 @@ class EnrollFacts:
     """What the decision needs to know of the import."""
 
     import_exists: bool
+    people: int
+    """How many it has."""
     contacts: int
-    """How many may be enrolled."""
+    """How many of these may be enrolled."""
     highest_batch: int
     """Of the campaign's enrollments."""
 
@@ -142,12 +144,12 @@ def delete(command: DeleteCampaign, state: Campaign) -> Sequence[Event]:
 
 
 def enroll_import(command: EnrollImport, facts: EnrollFacts, state: Campaign) -> Sequence[Event]:
-    """The contacts that may be enrolled have their batch numbers; nothing when there are none."""
+    """The contacts that may be enrolled have their batch numbers; nothing when nobody is in the import."""
     if not state.exists:
         raise CampaignNotFound
     if not facts.import_exists:
         raise ContactImportNotFound
-    if not facts.contacts:
+    if not facts.people:
         return []
     size = command.batch_size or facts.contacts
     return [
@@ -155,9 +157,10 @@ def enroll_import(command: EnrollImport, facts: EnrollFacts, state: Campaign) ->
             campaign_id=command.campaign_id,
             import_id=command.import_id,
             contacts=facts.contacts,
-            first_batch_number=max(state.highest_batch, facts.highest_batch) + 1,
-            batches=-(-facts.contacts // size),
+            first_batch_number=max(state.highest_batch, facts.highest_batch) + 1 if facts.contacts else None,
+            batches=-(-facts.contacts // size) if facts.contacts else 0,
             batch_size=size,
+            people=facts.people,
         )
     ]
 

@@ -7,6 +7,7 @@ from functools import partial
 from outrider.dispatcher.desk import Desk
 from outrider.dispatcher.dispatching import plan_batch
 from outrider.dispatcher.enrolling import free_contact
+from outrider.dispatcher.enrolling_imports import enroll_chunk
 from outrider.dispatcher.importing import delete_import, import_chunk
 from outrider.dispatcher.mx import MxResolver
 from outrider.dispatcher.respacing import respace, respace_late
@@ -38,6 +39,7 @@ def drains(desk: Desk, bus: Bus, resolver: MxResolver) -> list[Drain]:
     return [
         slow("import_chunk", partial(import_chunk, desk)),
         slow("delete_import", partial(delete_import, desk)),
+        slow("enroll_chunk", partial(enroll_chunk, desk)),
         slow("plan_batch", partial(plan_batch, desk, resolver)),
         slow("retime", partial(respace, desk)),
         slow("delete_campaign", partial(delete_campaign, desk)),

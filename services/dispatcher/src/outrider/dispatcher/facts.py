@@ -17,14 +17,6 @@ case when c.unsubscribed then 'unsubscribed' when c.bounced then 'bounced'
         and s.address_key in (c.address_key, c.domain_key))
     then 'suppressed' end
 """
-TO_ENROLL = f"""
-select c.contact_id, c.version, {SKIP} as skip, e.created as enrolled,
-    exists (select from outreach_contacts o where o.outreach_id = $4 and o.contact_id = c.contact_id) as taken
-from contacts c
-left join enrollments e on e.contact_id = c.contact_id and e.campaign_id = $3
-where c.import_id = $2 and c.account_id = $1 and not c.deleted
-order by c.added
-"""  # noqa: S608  # constants
 PENDING = f"""
 select e.enrollment_id, e.contact_id, e.priority, e.ordinal, e.created, e.version, {SKIP} as skip
 from enrollments e
@@ -83,19 +75,6 @@ class CampaignFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class ToEnroll:
-    """A contact of an import, in the import's order."""
-
-    contact_id: UUID
-    version: int
-    """Of its stream."""
-    skip: SkipKind | None
-    is_enrolled: bool
-    is_taken: bool
-    """An enrollment of the campaign's outreach has it."""
-
-
-@dataclass(frozen=True, slots=True)
 class Pending:
     """An enrollment that waits for its dispatch."""
 
@@ -144,26 +123,6 @@ async def campaign_facts(tables: Pool, campaign_id: UUID) -> CampaignFacts | Non
     return CampaignFacts(row["campaign_id"], row["account_id"], row["status"], settings, steps)
 
 
-async def import_exists(tables: Pool, account_id: UUID, import_id: UUID) -> bool:
-    """Whether the account has this import."""
-    return bool(
-        await tables.fetchval(
-            "select true from imports where import_id = $1 and account_id = $2 and not deleted", import_id, account_id
-        )
-    )
-
-
-async def to_enroll(
-    tables: Pool, account_id: UUID, import_id: UUID, campaign_id: UUID, outreach_id: UUID | None
-) -> list[ToEnroll]:
-    """Everybody in the import who is still there."""
-    rows = await tables.fetch(TO_ENROLL, account_id, import_id, campaign_id, outreach_id)
-    return [
-        ToEnroll(row["contact_id"], row["version"], row["skip"], row["enrolled"] is not None, row["taken"])
-        for row in rows
-    ]
-
-
 async def unmailed_of(
     tables: Pool, *, enrollment: UUID | None = None, campaign: UUID | None = None
 ) -> list[tuple[UUID, UUID, UUID]]:
@@ -185,13 +144,6 @@ async def skip_kind(tables: Pool, contact_id: UUID) -> SkipKind | None:
     """Why the contact must not be enrolled."""
     kind: SkipKind | None = await tables.fetchval(f"select {SKIP} from contacts c where contact_id = $1", contact_id)  # noqa: S608  # constants
     return kind
-
-
-async def highest_batch(tables: Pool, campaign_id: UUID) -> int:
-    """The highest batch number that an enrollment has; 0 without any."""
-    return int(
-        await tables.fetchval("select max(batch_number) from enrollments where campaign_id = $1", campaign_id) or 0
-    )
 
 
 async def pending_by_batch(tables: Pool, campaign_id: UUID) -> Mapping[int, int]:

@@ -88,7 +88,7 @@ def handlers(desk: Desk, drains: Mapping[str, Drain]) -> dict[type[Command], Han
         CreateCampaign: partial(on_create_campaign, desk),
         ChangeCampaign: partial(on_change_campaign, desk),
         DeleteCampaign: partial(on_delete_campaign, desk, drains["delete_campaign"]),
-        EnrollImport: partial(on_enroll_import, desk),
+        EnrollImport: partial(on_enroll_import, desk, drains["enroll_chunk"]),
         EnrollContact: partial(on_enroll_contact, desk),
         DeleteEnrollment: partial(on_delete_enrollment, desk),
         DispatchBatch: partial(on_dispatch, desk, drains["plan_batch"]),

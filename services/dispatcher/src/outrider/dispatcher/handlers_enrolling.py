@@ -2,20 +2,19 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Final, Literal
-from uuid import UUID
+from typing import Final, Literal, cast
 
 from outrider.dispatcher import facts
 from outrider.dispatcher.campaign import DispatchFacts, EnrollFacts, campaign, dispatch, enroll_import
-from outrider.dispatcher.contact import contact
-from outrider.dispatcher.desk import Desk, chunks, done_inline
+from outrider.dispatcher.desk import CHUNK, Desk, done_inline
 from outrider.dispatcher.dispatching import campaign_state, people_of, plan_for, plan_key, zones
-from outrider.dispatcher.enrolling import Sharing, enroll_as_it_stands, sharing
-from outrider.dispatcher.enrollment import Enrollment, Place, Who, delete, enroll, enrollment
-from outrider.dispatcher.facts import CredentialUse, ToEnroll
+from outrider.dispatcher.enrolling import enroll_as_it_stands, sharing
+from outrider.dispatcher.enrolling_imports import enroll_key, is_enrolled
+from outrider.dispatcher.enrollment import Place, Who, delete, enrollment
+from outrider.dispatcher.facts import CredentialUse
+from outrider.dispatcher.facts_enrolling import Group, count_to_enroll, highest_batch, import_exists
 from outrider.dispatcher.planning import PlanTooLong
 from outrider.events.campaign import (
     BatchDispatched,
@@ -28,16 +27,14 @@ from outrider.events.campaign import (
     ImportEnrolled,
 )
 from outrider.events.commands import Answer
-from outrider.events.contact import ContactNotFound
-from outrider.events.enrollment import ContactAlreadyEnrolled, ContactSkipped, SkipKind
-from outrider.events.errors import Conflict, NotYet
+from outrider.events.enrollment import ContactAlreadyEnrolled, ContactSkipped
+from outrider.events.errors import NotYet
 from outrider.events.ids import enrollment_id, shard
-from outrider.events.log import Expect, Write
-from outrider.events.message import Json
+from outrider.events.message import Json, Recorded
 from outrider.events.todo import Drain
 
 INLINE_ENROLLMENTS: Final = 5000
-"""A larger dispatch is answered before it is planned."""
+"""A larger dispatch is answered before it is planned, a larger enrolment once its to-do is done."""
 SHOWN: Final = 1000
 REASONS: Final[dict[str, str]] = {
     "unsubscribed": "the contact has unsubscribed",
@@ -47,37 +44,56 @@ REASONS: Final[dict[str, str]] = {
     "cross_campaign_duplicate": "the contact is enrolled in another campaign of this outreach",
     "mx_invalid": "the domain takes no mail",
 }
-OUTCOME = """
-select type, data ->> 'contact_id' as contact_id, data ->> 'kind' as kind, position
+SKIPPED = """
+select data ->> 'contact_id' as contact_id, data ->> 'kind' as kind
 from log.events
-where shard = $1 and cause = $2 and type in ('EnrollmentCreated', 'EnrollmentSkipped')
+where shard = $1 and cause = $2 and type = 'EnrollmentSkipped'
 order by position
+limit $3
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What this command has recorded so far."""
+async def on_enroll_import(desk: Desk, drain: Drain, command: EnrollImport) -> Answer:
+    """200 with the figures and whom it skipped, once the to-do that this leads to is done.
 
-    created: frozenset[UUID]
-    skipped: Sequence[tuple[UUID, str]]
-    """(contact, kind)."""
-    position: int
+    A large one leaves the handler free meanwhile: the verdict comes when it is told again.
+    """
+    given = await _batches(desk, command)
+    if given is None:
+        nobody = ImportEnrolled(
+            campaign_id=command.campaign_id,
+            import_id=command.import_id,
+            contacts=0,
+            first_batch_number=None,
+            batches=0,
+            batch_size=command.batch_size or 0,
+        )
+        return await _enrolled(desk, command, nobody)
+
+    async def is_over() -> bool:
+        return await is_enrolled(desk, command.command_id)
+
+    if given.event.people > INLINE_ENROLLMENTS:
+        if not await is_over():
+            raise NotYet(1)
+    else:
+        keys = [enroll_key(command.command_id, chunk) for chunk in range(-(-given.event.people // CHUNK) + 1)]
+        await done_inline(desk, drain, keys, given.position, is_over)
+    return await _enrolled(desk, command, given.event)
 
 
-async def on_enroll_import(desk: Desk, command: EnrollImport) -> Answer:
-    """200 with the figures and whom it skipped; the batch numbers are given first, then each contact its place."""
+async def _batches(desk: Desk, command: EnrollImport) -> Recorded[ImportEnrolled] | None:
+    """The batch numbers are given first, then each contact its place. Nothing where nobody is in the import."""
+    for found in await desk.log.read_stream(command.account_id, campaign.stream(command.campaign_id)):
+        if found.cause == command.command_id and isinstance(found.event, ImportEnrolled):
+            return cast("Recorded[ImportEnrolled]", found)
     await desk.fresh()
-    before = await _outcome(desk, command)
     shared = await sharing(desk, command.account_id, command.campaign_id)
-    people = await facts.to_enroll(
-        desk.tables, command.account_id, command.import_id, command.campaign_id, shared.outreach_id
-    )
-    chosen = [who for who in people if who.contact_id in before.created or not _refused(who, shared)]
+    group = Group(command.account_id, command.import_id, command.campaign_id, shared.outreach_id)
     known = EnrollFacts(
-        await facts.import_exists(desk.tables, command.account_id, command.import_id),
-        len(chosen),
-        await facts.highest_batch(desk.tables, command.campaign_id),
+        await import_exists(desk.tables, command.account_id, command.import_id),
+        *await count_to_enroll(desk.tables, group, unique=shared.unique),
+        await highest_batch(desk.tables, command.campaign_id),
     )
     done = await desk.log.transact(
         command.account_id,
@@ -86,78 +102,24 @@ async def on_enroll_import(desk: Desk, command: EnrollImport) -> Answer:
         partial(enroll_import, command, known),
         cause=command.command_id,
     )
-    given = next((event for event in done.events if isinstance(event, ImportEnrolled)), None)
-    if given is not None and given.first_batch_number is not None:
-        todo = [(place, who) for place, who in enumerate(chosen) if who.contact_id not in before.created]
-        for part in chunks(todo):
-            await asyncio.gather(*(_enroll(desk, command, shared, given, place, who) for place, who in part))
-    refused: list[tuple[ToEnroll, SkipKind]] = [
-        (who, kind) for who in people if who.contact_id not in before.created and (kind := _refused(who, shared))
-    ]
-    for some in chunks(refused):
-        await asyncio.gather(*(_skip(desk, command, who.contact_id, kind) for who, kind in some))
-    return _enrolled(command, given, await _outcome(desk, command), done.position)
+    return await _batches(desk, command) if done.events else None
 
 
-def _refused(who: ToEnroll, shared: Sharing) -> SkipKind | None:
-    if who.is_enrolled:
-        return "already_enrolled"
-    return who.skip or ("cross_campaign_duplicate" if who.is_taken and shared.unique else None)
-
-
-async def _outcome(desk: Desk, command: EnrollImport) -> Outcome:
-    rows = await desk.log_pool.fetch(OUTCOME, shard(command.account_id), command.command_id)
-    return Outcome(
-        frozenset(UUID(row["contact_id"]) for row in rows if row["type"] == "EnrollmentCreated"),
-        [(UUID(row["contact_id"]), row["kind"]) for row in rows if row["type"] == "EnrollmentSkipped"],
-        max((row["position"] for row in rows), default=0),
-    )
-
-
-async def _enroll(  # noqa: PLR0913, PLR0917  # a row of the query and its place
-    desk: Desk, command: EnrollImport, shared: Sharing, given: ImportEnrolled, place: int, who: ToEnroll
-) -> None:
-    """As the facts have it: nobody enrolled, and the contact where they saw it. Otherwise as the streams stand."""
-    found = Who(enrollment_id(command.campaign_id, who.contact_id), command.campaign_id, who.contact_id)
-    at = Place((given.first_batch_number or 1) + place // given.batch_size, ordinal=place)
-    claim = [] if who.is_taken else shared.writes(found, 0, command.command_id)
-    kept = replace(at, outreach_id=shared.outreach_id) if claim else at
-    events = enroll(found, kept, None, Enrollment())
-    try:
-        await desk.log.append(
-            command.account_id,
-            Write(enrollment.stream(found.enrollment_id), 0, events, command.command_id),
-            Expect(contact.stream(who.contact_id), who.version),
-            *claim,
-        )
-    except Conflict:
-        with suppress(ContactNotFound):  # deleted while we were at it
-            await enroll_as_it_stands(desk, command, shared, found, at)
-
-
-async def _skip(desk: Desk, command: EnrollImport, contact_id: UUID, kind: SkipKind) -> None:
-    who = Who(enrollment_id(command.campaign_id, contact_id), command.campaign_id, contact_id)
-    state = Enrollment("pending") if kind == "already_enrolled" else Enrollment()
-    events = enroll(who, Place(0), kind, state)
-    await desk.log.append(
-        command.account_id, Write(enrollment.stream(who.enrollment_id), None, events, command.command_id)
-    )
-
-
-def _enrolled(command: EnrollImport, given: ImportEnrolled | None, outcome: Outcome, position: int) -> Answer:
+async def _enrolled(desk: Desk, command: EnrollImport, given: ImportEnrolled) -> Answer:
+    outcome = await desk.recorded_by(command.account_id, command.command_id)
+    rows = await desk.log_pool.fetch(SKIPPED, shard(command.account_id), command.command_id, SHOWN)
     skipped: list[Json] = [
-        {"contact_id": str(contact_id), "kind": kind, "reason": REASONS[kind]}
-        for contact_id, kind in outcome.skipped[:SHOWN]
+        {"contact_id": row["contact_id"], "kind": row["kind"], "reason": REASONS[row["kind"]]} for row in rows
     ]
     body: Json = {
-        "enrolled": len(outcome.created),
-        "batches": given.batches if given is not None else 0,
-        "batch_size": given.batch_size if given is not None else command.batch_size or 0,
-        "first_batch_number": given.first_batch_number if given is not None else None,
+        "enrolled": outcome.of.get("EnrollmentCreated", 0),
+        "batches": given.batches,
+        "batch_size": given.batch_size,
+        "first_batch_number": given.first_batch_number,
         "skipped": skipped,
-        "skipped_count": len(outcome.skipped),
+        "skipped_count": outcome.of.get("EnrollmentSkipped", 0),
     }
-    return Answer(body, 200, max(position, outcome.position))
+    return Answer(body, 200, outcome.position)
 
 
 async def on_enroll_contact(desk: Desk, command: EnrollContact) -> Answer:

@@ -13,6 +13,7 @@ from outrider.events.campaign import (
     CampaignDeleted,
     CampaignPaused,
     CampaignResumed,
+    ImportEnrolled,
     StepsRetimed,
 )
 from outrider.events.credential import CredentialDisabled, CredentialReenabled, CredentialRemoved
@@ -47,6 +48,33 @@ where not exists (
 )
 on conflict (kind, key) do update set done_at = null, leased_by = null, not_before = null, attempts = 0, dead_at = null
 """  # one row a campaign, opened again: whoever is at it loses its lease, so that nothing is closed unseen
+
+
+@commanded.on(ImportEnrolled)
+async def import_enrolled(db: Db, events: Sequence[Recorded[ImportEnrolled]]) -> None:
+    """Its first chunk is to be enrolled; each chunk leads to the next."""
+    await todo.add(
+        db,
+        [
+            Todo(
+                "enroll_chunk",
+                f"{item.cause}:0",
+                item.account_id,
+                item.business_at,
+                owner=item.cause,
+                scope=item.event.campaign_id,
+                data={
+                    "event": item.event.as_json(),
+                    "cause": str(item.cause),
+                    "position": item.position,
+                    "chunk": 0,
+                    "after": 0,
+                    "place": 0,
+                },
+            )
+            for item in events
+        ],
+    )
 
 
 @commanded.on(BatchDispatched)
