@@ -76,6 +76,25 @@ async def test_a_worker_that_was_slower_than_its_lease_does_not_close_what_anoth
         assert (await row(k, "slow"))["done_at"] is not None
 
 
+async def test_what_is_slow_is_begun_by_nobody_else(urls: Mapping[str, str]) -> None:
+    async with kernel(urls) as k, kernel(urls) as other:
+        await put(k, todo("slow"))
+        slow, quick = Notes(), Notes()
+        slow.until.clear()
+        working = asyncio.create_task(slow.drain(k, lease_seconds=2).once())
+        await slow.begun.wait()
+        first = (await row(k, "slow"))["not_before"]
+
+        async with asyncio.timeout(60):
+            while (await row(k, "slow"))["not_before"] == first:  # noqa: ASYNC110  # the condition lies in Postgres
+                await asyncio.sleep(0.05)
+        assert await quick.drain(other).once() == 0
+        slow.until.set()
+        await working
+        assert (await row(k, "slow"))["done_at"] is not None
+        assert quick.keys == []
+
+
 async def test_a_to_do_whose_key_stood_already_is_not_added_again(urls: Mapping[str, str]) -> None:
     async with kernel(urls) as k:
         notes = Notes()

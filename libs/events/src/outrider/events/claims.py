@@ -1,5 +1,16 @@
-"""How rows of to-dos are added, and claimed by one of many workers: the SQL of todo.py."""
+"""How rows of to-dos are added, claimed by one of many workers, and kept by it while it is at them."""
 
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import UUID
+
+from outrider.events.clock import Clock
+from outrider.events.database import PASSING, Pool, heed_cancellation
+
+RENEWALS = 180
+"""Of 10 s each with the usual lease: what is at it for longer than half an hour hangs, and another one may try."""
 FIELDS = "kind, key, account_id, owner, scope, lane, ordinal, due_at, data, attempts"
 ADD = """
 insert into todos (kind, key, account_id, owner, scope, lane, ordinal, due_at, data, held)
@@ -56,3 +67,29 @@ NEXT = """
 select min(due_at) from todos
 where kind = $1 and done_at is null and dead_at is null and not held and due_at > $2
 """
+RENEW = """
+update todos set not_before = greatest(not_before, $4)
+where kind = $1 and key = any($2) and leased_by = $3 and done_at is null and not_before is not null
+"""
+
+
+@asynccontextmanager
+async def kept(  # noqa: PLR0913, PLR0917  # whose lease, of what, for how long
+    work: Pool, clock: Clock, kind: str, keys: Sequence[str], holder: UUID, lease: timedelta
+) -> AsyncGenerator[None]:
+    """While the block runs the holder's lease is renewed, so that nobody begins again what is only slow."""
+
+    async def renew() -> None:
+        for _ in range(RENEWALS):
+            await asyncio.sleep(max(1.0, lease.total_seconds() / 3))
+            try:
+                await work.execute(RENEW, kind, keys, holder, clock.real() + lease)
+            except PASSING:  # a lost database: the lease may end meanwhile, and what is done twice is safe
+                heed_cancellation()
+
+    renewing = asyncio.create_task(renew(), name=f"todo.{kind}.lease")
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from outrider.events.claims import ADD, CLAIM, CLAIM_BY_LANE, FIELDS, NEXT
+from outrider.events.claims import ADD, CLAIM, CLAIM_BY_LANE, FIELDS, NEXT, RENEW, kept
 from outrider.events.clock import Clock
 from outrider.events.database import Db, Pool, Row, heed_cancellation, passing
 from outrider.events.errors import NotYet
@@ -151,7 +151,9 @@ class Drain:
         """
         todos = await self._claim_keys(keys) if keys else await self._claim()
         if todos:
-            await self._carry_out(todos)
+            claimed = [todo.key for todo in todos]
+            async with kept(self._work, self._clock, self.kind, claimed, self._me, self._lease):
+                await self._carry_out(todos)
         return len(todos)
 
     async def _carry_out(self, todos: Sequence[Todo]) -> None:
@@ -217,14 +219,7 @@ class Drain:
                 self._me,
             )
         else:
-            await self._work.execute(
-                "update todos set not_before = $4 where kind = $1 and key = any($2) and leased_by = $3 "
-                "and done_at is null and not_before is not null",
-                self.kind,
-                keys,
-                self._me,
-                self._clock.real() + self._again,
-            )
+            await self._work.execute(RENEW, self.kind, keys, self._me, self._clock.real() + self._again)
 
     async def _postpone(self, todos: Sequence[Todo], seconds: float, error: str | None) -> None:
         """Give them back for later; after 20 failures a row is dead until someone retries it."""

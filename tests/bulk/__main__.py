@@ -1,0 +1,70 @@
+"""`python -m tests.bulk --contacts 100000`: see `measuring`. The last line is one JSON object."""
+
+import argparse
+import asyncio
+import json
+import sys
+from contextlib import ExitStack, redirect_stdout
+from dataclasses import asdict
+from io import StringIO
+
+from rich.console import Console
+from rich.table import Table
+
+from outrider.local.services import SERVICES
+from tests.bulk.measuring import Figures, measured
+from tests.support import servers as support
+from tests.support.story import opened
+from tests.support.system import started
+
+MOST_GROWN = 100.0
+"""MiB."""
+
+
+async def run(contacts: int, delay_minutes: int) -> Figures:
+    """Start a system of its own, measure, stop it."""
+    with support.running() as servers, ExitStack() as stack:
+        async with support.template(servers) as admin, support.database(servers, admin) as url:
+            nats = stack.enter_context(servers.nats())
+            system = await started(servers, stack.callback, url, nats.url, clock="", settings=None, services=SERVICES)
+            big, small = opened(system), opened(system)
+            stack.callback(big.close)
+            stack.callback(small.close)
+            try:
+                return await measured(big, small, contacts, delay_minutes=delay_minutes, fresh=True)
+            finally:
+                with redirect_stdout(StringIO()):  # what the processes said last is for tests
+                    stack.close()
+
+
+def table(found: Figures) -> Table:
+    """Answer the figures as a person reads them."""
+    shown = Table(title=f"{found.contacts:,} contacts", show_header=False)
+    for name, value in (
+        ("enrolled", f"{found.enrolled:,} in {found.enroll_seconds:.1f} s"),
+        ("planned", f"{found.scheduled:,} in {found.plan_seconds:.1f} s"),
+        ("log per enrollment", f"{found.log_bytes:.0f} bytes"),
+        ("another account's ten mails beside enrolling", f"{found.beside_enrolling:.1f} s"),
+        ("another account's ten mails beside planning", f"{found.beside_planning:.1f} s"),
+        *((f"{name} grew by", f"{grown:.1f} MiB") for name, grown in found.grown.items()),
+    ):
+        shown.add_row(name, value)
+    return shown
+
+
+def main() -> int:
+    """Answers 0 only if everybody was planned and no process grew by 100 MiB."""
+    parser = argparse.ArgumentParser(prog="bench-bulk", description="Enroll and plan many contacts, and measure.")
+    parser.add_argument("--contacts", type=int, default=100_000, help="of one import, in one batch")
+    parser.add_argument("--delay-minutes", type=int, default=0, help="until their first step is due")
+    given = parser.parse_args()
+    found = asyncio.run(run(given.contacts, given.delay_minutes))
+    Console(highlight=False).print(table(found))
+    figures = {name: round(value, 1) if isinstance(value, float) else value for name, value in asdict(found).items()}
+    sys.stdout.write(json.dumps(figures) + "\n")
+    whole = found.enrolled == found.scheduled == given.contacts
+    return 0 if whole and max(found.grown.values()) < MOST_GROWN else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
