@@ -40,18 +40,20 @@ class Dispatch:
 
     def plan(self) -> list[Planned]:
         """What the planner answers."""
-        return plan(
-            self.candidates,
-            self.capacities,
-            delays=self.delays,
-            min_wait=self.min_wait,
-            max_wait=self.max_wait,
-            spacing=self.spacing,
-            window=self.window,
-            seed=self.seed,
-            start=self.start,
-            last_start=self.last_start,
-            last_start_of=self.last_start_of,
+        return list(
+            plan(
+                self.candidates,
+                self.capacities,
+                delays=self.delays,
+                min_wait=self.min_wait,
+                max_wait=self.max_wait,
+                spacing=self.spacing,
+                window=self.window,
+                seed=self.seed,
+                start=self.start,
+                last_start=self.last_start,
+                last_start_of=self.last_start_of,
+            )
         )
 
 

@@ -199,16 +199,18 @@ def resumes(draw: st.DrawFn) -> Resume:
     capacities = [Capacity(UUID(int=n), draw(st.integers(1, 6)), {}, exempt) for n in range(draw(st.integers(1, 3)))]
     zones = {UUID(int=1000 + n): draw(st.sampled_from(ZONES)) for n in range(draw(st.integers(1, 20)))}
     delays = draw(st.lists(st.sampled_from([0, 45, 1440, 4320]), min_size=1, max_size=3))
-    planned = plan(
-        [Candidate(one, False, n, zone) for n, (one, zone) in enumerate(zones.items())],  # noqa: FBT003  # no priority
-        capacities,
-        delays=delays,
-        min_wait=wait,
-        max_wait=2 * wait,
-        spacing=spacing,
-        window=window,
-        seed=7,
-        start=START,
+    planned = list(
+        plan(
+            [Candidate(one, False, n, zone) for n, (one, zone) in enumerate(zones.items())],  # noqa: FBT003  # no priority
+            capacities,
+            delays=delays,
+            min_wait=wait,
+            max_wait=2 * wait,
+            spacing=spacing,
+            window=window,
+            seed=7,
+            start=START,
+        )
     )
     stopped = START + timedelta(hours=draw(st.integers(0, 100)))
     rows: list[OpenEnrollment] = []

@@ -16,8 +16,11 @@ from outrider.events.todo import Drain
 
 CHUNK: Final = 250
 """Groups that are gathered into one append, or a few: between chunks others have their turn."""
+INLINE: Final = 5000
+"""Enrollments; what is about more of them is carried out behind the handler's back."""
 INLINE_SECONDS: Final = 20.0
 """How long a handler waits for the to-do that it started; after that it comes again (`ack_wait` is 30 s)."""
+PACE_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.05
 RECORDED = """
 select type, count(*) as n, max(position) as last from log.events where shard = $1 and cause = $2 group by type
@@ -45,6 +48,15 @@ class Desk:
         if not await self.facts.reach(position):
             raise NotYet(1)
         return position
+
+    async def kept_pace(self) -> None:
+        """Our readers stand where the log stands, or 10 s have passed: who writes in bulk must not leave them behind.
+
+        Everybody's decisions wait for the facts; without this those of other accounts would wait for a whole import.
+        """
+        position = await self.log.last_position()
+        await self.facts.reach(position, PACE_SECONDS)
+        await self.todos.reach(position, PACE_SECONDS)
 
     async def recorded_by(self, account: UUID, cause: UUID) -> "Tally":
         """What was recorded with this cause, in whichever streams: the same answer for a command carried out again."""

@@ -1,17 +1,18 @@
 """To-do `plan_batch`: everything pending at the dispatch gets its credential and its times, or is skipped."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from functools import partial
-from itertools import repeat
+from itertools import islice, repeat
+from sys import intern
 from typing import Final
 from uuid import UUID, uuid5
 
 from outrider.dispatcher import facts
 from outrider.dispatcher.campaign import Campaign, batch_planned, campaign
-from outrider.dispatcher.desk import Desk, chunks
+from outrider.dispatcher.desk import CHUNK, INLINE, Desk, chunks
 from outrider.dispatcher.enrollment import Enrollment, Schedule, Who, enrollment, schedule, skip_at_dispatch
 from outrider.dispatcher.facts import CredentialUse, Pending
 from outrider.dispatcher.mx import MxResolver
@@ -27,6 +28,8 @@ from outrider.events.message import Event, Json
 from outrider.events.telemetry import logger
 from outrider.events.todo import Todo
 
+PEOPLE: Final = 1000
+"""Read from the vault at once."""
 MX_SECONDS: Final = 3.0
 """Of a handler; what is not answered by then goes out."""
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -40,6 +43,15 @@ where shard = $1 and cause = $2
 """
 Decide = Callable[[Enrollment], Sequence[Event]]
 _log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What a plan needs to know of somebody."""
+
+    zone: str | None
+    domain: str
+    """Empty where the address is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +85,21 @@ def window_of(given: SendWindow | None) -> Window | None:
 def plan_for(  # noqa: PLR0913, PLR0917  # the planner's own arguments
     state: Campaign,
     pending: Sequence[Pending],
-    zones: Mapping[UUID, str],
+    people: Mapping[UUID, Person],
     uses: Sequence[CredentialUse],
     event: BatchDispatched,
     last_start_of: Mapping[UUID, datetime],
-) -> list[Planned]:
-    """The plan of the batch with the campaign's settings. Raises PlanTooLong."""
+) -> Iterator[Planned]:
+    """The plan of the batch with the campaign's settings. Raises PlanTooLong where it comes to that."""
     settings = state.settings
     return plan(
         [
-            Candidate(item.enrollment_id, item.priority, place, zones.get(item.contact_id))
+            Candidate(
+                item.enrollment_id,
+                item.priority,
+                place,
+                people[item.contact_id].zone if item.contact_id in people else None,
+            )
             for place, item in enumerate(pending)
         ],
         [use.capacity(event.at.astimezone(UTC).date()) for use in uses],
@@ -114,7 +131,7 @@ async def plan_batch(desk: Desk, resolver: MxResolver, item: Todo) -> None:
     people = await people_of(desk, dispatch.account_id, state, pending)
     skips = await _skips(resolver, state, pending, people)
     await _skip(desk, dispatch, pending, skips)
-    await _plan(desk, dispatch, state, [found for found in pending if found.enrollment_id not in skips], zones(people))
+    await _plan(desk, dispatch, state, [found for found in pending if found.enrollment_id not in skips], people)
     await _say_planned(desk, dispatch)
 
 
@@ -124,42 +141,58 @@ async def campaign_state(desk: Desk, account_id: UUID, campaign_id: UUID) -> Cam
     return campaign.fold(found.event for found in history)
 
 
-async def people_of(desk: Desk, account_id: UUID, state: Campaign, pending: Sequence[Pending]) -> Mapping[UUID, Json]:
+async def people_of(desk: Desk, account_id: UUID, state: Campaign, pending: Sequence[Pending]) -> Mapping[UUID, Person]:
     """The persons by contact, where the plan needs their zone or their domain; nothing otherwise."""
     window = state.settings.send_window
-    found: dict[UUID, Json] = {}
+    found: dict[UUID, Person] = {}
     if state.settings.verify_email_mx or (window is not None and window.timezone == CONTACT):
-        for part in chunks(pending, 5000):
-            found.update(await vault.get_many(desk.log_pool, account_id, [item.contact_id for item in part], "person"))
+        for part in chunks(pending, PEOPLE):
+            people = await vault.get_many(desk.log_pool, account_id, [item.contact_id for item in part], "person")
+            found.update((contact, _person(shown)) for contact, shown in people.items())
     return found
 
 
-def zones(people: Mapping[UUID, Json]) -> Mapping[UUID, str]:
-    """The zone of each contact that has one."""
-    return {contact: zone for contact, person in people.items() if (zone := person.get("timezone"))}
+def _person(shown: Json) -> Person:
+    zone = shown.get("timezone")
+    return Person(intern(zone) if zone else None, intern(_domain(shown)))
+
+
+def _domain(shown: Json) -> str:
+    try:
+        return domain_of(parse_address(shown["email"]))
+    except BadAddress:
+        return ""
 
 
 async def _skips(
-    resolver: MxResolver, state: Campaign, pending: Sequence[Pending], people: Mapping[UUID, Json]
+    resolver: MxResolver, state: Campaign, pending: Sequence[Pending], people: Mapping[UUID, Person]
 ) -> Mapping[UUID, SkipKind]:
     """Why, by enrollment, some must not be planned: what the contact says, then what its domain says."""
     skips: dict[UUID, SkipKind] = {item.enrollment_id: item.skip for item in pending if item.skip is not None}
     if state.settings.verify_email_mx:
         domains = {
-            item.enrollment_id: domain
+            item.enrollment_id: people[item.contact_id].domain
             for item in pending
-            if item.enrollment_id not in skips and (domain := _domain(people.get(item.contact_id)))
+            if item.enrollment_id not in skips and item.contact_id in people and people[item.contact_id].domain
         }
-        verdicts = await resolver.verdicts(set(domains.values()), MX_SECONDS)
-        skips |= {found: "mx_invalid" for found, domain in domains.items() if verdicts[domain] == "takes_none"}
+        none = await _take_none(resolver, sorted(set(domains.values())), len(pending))
+        skips |= {found: "mx_invalid" for found, domain in domains.items() if domain in none}
     return skips
 
 
-def _domain(person: Json | None) -> str:
-    try:
-        return "" if person is None else domain_of(parse_address(person["email"]))
-    except BadAddress:
-        return ""
+async def _take_none(resolver: MxResolver, domains: Sequence[str], pending: int) -> set[str]:
+    """Those that take no mail. A handler waits for 3 s in all; a large batch has as long for every 250 domains.
+
+    When nothing at all is answered the name servers are down: nobody is skipped, and nobody waits for the rest.
+    """
+    none: set[str] = set()
+    for part in chunks(domains, max(1, len(domains)) if pending <= INLINE else CHUNK):
+        verdicts = await resolver.verdicts(part, MX_SECONDS)
+        none |= {domain for domain, verdict in verdicts.items() if verdict == "takes_none"}
+        if set(verdicts.values()) == {"unknown"}:
+            _log.warning("mx.no_answer", domains=len(domains))
+            break
+    return none
 
 
 async def _skip(desk: Desk, dispatch: Dispatch, pending: Sequence[Pending], skips: Mapping[UUID, SkipKind]) -> None:
@@ -177,32 +210,39 @@ async def _skip(desk: Desk, dispatch: Dispatch, pending: Sequence[Pending], skip
 
 
 async def _plan(
-    desk: Desk, dispatch: Dispatch, state: Campaign, pending: Sequence[Pending], zone_of: Mapping[UUID, str]
+    desk: Desk, dispatch: Dispatch, state: Campaign, pending: Sequence[Pending], people: Mapping[UUID, Person]
 ) -> None:
     now = desk.clock.now()
     uses = await facts.credentials_in_use(desk.tables, dispatch.campaign_id, now)
-    batch, dispatch_id = dispatch.event.batch_number, dispatch.dispatch_id
-    last = await facts.last_starts(desk.tables, dispatch.campaign_id, batch, dispatch_id)
+    last = await facts.last_starts(desk.tables, dispatch.campaign_id, dispatch.event.batch_number, dispatch.dispatch_id)
     if not pending or not uses:
         return
     start = dispatch.event if dispatch.event.at.date() == now.date() else replace_start(dispatch.event, now)
-    try:
-        planned = await asyncio.to_thread(plan_for, state, pending, zone_of, uses, start, last)
-    except PlanTooLong:  # it was not when it was dispatched: what was written since made it so
-        _log.warning("plan.too_long", campaign_id=str(dispatch.campaign_id), batch_number=batch)
-        return
     by_id = {item.enrollment_id: item for item in pending}
-    for part in chunks(planned):
-        items = [by_id[found.enrollment_id] for found in part]
-        decisions = [
-            partial(
-                schedule,
-                Who(item.enrollment_id, dispatch.campaign_id, item.contact_id),
-                Schedule(dispatch_id, batch, found.credential_id, found.times, found.reason),
-            )
-            for item, found in zip(items, part, strict=True)
-        ]
-        await asyncio.gather(*map(_record, repeat(desk), repeat(dispatch), items, decisions))
+    try:
+        plan = await asyncio.to_thread(plan_for, state, pending, people, uses, start, last)
+        while part := await asyncio.to_thread(_next, plan):
+            await _schedule(desk, dispatch, part, by_id)
+            await desk.kept_pace()
+    except PlanTooLong:  # it was not when it was dispatched: what was written since made it so
+        _log.warning("plan.too_long", campaign_id=str(dispatch.campaign_id), batch_number=dispatch.event.batch_number)
+
+
+def _next(plan: Iterator[Planned]) -> list[Planned]:
+    return list(islice(plan, CHUNK))
+
+
+async def _schedule(desk: Desk, dispatch: Dispatch, part: Sequence[Planned], by_id: Mapping[UUID, Pending]) -> None:
+    items = [by_id[found.enrollment_id] for found in part]
+    decisions = [
+        partial(
+            schedule,
+            Who(item.enrollment_id, dispatch.campaign_id, item.contact_id),
+            Schedule(dispatch.dispatch_id, dispatch.event.batch_number, found.credential_id, found.times, found.reason),
+        )
+        for item, found in zip(items, part, strict=True)
+    ]
+    await asyncio.gather(*map(_record, repeat(desk), repeat(dispatch), items, decisions))
 
 
 def replace_start(event: BatchDispatched, now: datetime) -> BatchDispatched:

@@ -72,6 +72,7 @@ async def enroll_chunk(desk: Desk, item: Todo) -> None:
         *(_enroll(desk, work, work.place(place), who) for place, who in enumerate(chosen, number) if not who.enrolled)
     )
     await _skip(desk, work, [(who, kind) for who in people if (kind := work.refuses(who)) is not None])
+    await desk.kept_pace()
     if len(people) < CHUNK:
         return
     following = Todo(

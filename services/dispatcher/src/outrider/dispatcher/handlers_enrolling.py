@@ -1,6 +1,7 @@
 """Commands that enroll contacts, and the one that dispatches them."""
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -8,8 +9,8 @@ from typing import Final, Literal, cast
 
 from outrider.dispatcher import facts
 from outrider.dispatcher.campaign import DispatchFacts, EnrollFacts, campaign, dispatch, enroll_import
-from outrider.dispatcher.desk import CHUNK, Desk, done_inline
-from outrider.dispatcher.dispatching import campaign_state, people_of, plan_for, plan_key, zones
+from outrider.dispatcher.desk import CHUNK, INLINE, Desk, done_inline
+from outrider.dispatcher.dispatching import campaign_state, people_of, plan_for, plan_key
 from outrider.dispatcher.enrolling import enroll_as_it_stands, sharing
 from outrider.dispatcher.enrolling_imports import enroll_key, is_enrolled
 from outrider.dispatcher.enrollment import Place, Who, delete, enrollment
@@ -33,8 +34,6 @@ from outrider.events.ids import enrollment_id, shard
 from outrider.events.message import Json, Recorded
 from outrider.events.todo import Drain
 
-INLINE_ENROLLMENTS: Final = 5000
-"""A larger dispatch is answered before it is planned, a larger enrolment once its to-do is done."""
 SHOWN: Final = 1000
 REASONS: Final[dict[str, str]] = {
     "unsubscribed": "the contact has unsubscribed",
@@ -73,7 +72,7 @@ async def on_enroll_import(desk: Desk, drain: Drain, command: EnrollImport) -> A
     async def is_over() -> bool:
         return await is_enrolled(desk, command.command_id)
 
-    if given.event.people > INLINE_ENROLLMENTS:
+    if given.event.people > INLINE:
         if not await is_over():
             raise NotYet(1)
     else:
@@ -151,7 +150,7 @@ async def on_dispatch(desk: Desk, drain: Drain, command: DispatchBatch) -> Answe
         command.account_id, campaign, command.campaign_id, partial(dispatch, command, known), cause=command.command_id
     )
     found = next(event for event in done.events if isinstance(event, BatchDispatched))
-    if found.pending > INLINE_ENROLLMENTS:
+    if found.pending > INLINE:
         return Answer({"batch_number": found.batch_number, "accepted": found.pending}, 202, done.position)
 
     async def is_over() -> bool:
@@ -219,8 +218,12 @@ async def _is_too_long(
     event = BatchDispatched(
         campaign_id=command.campaign_id, batch_number=batch, seed=known.seed, at=known.at, pending=len(waiting)
     )
+
+    def tried() -> None:
+        deque(plan_for(state, waiting, people, uses, event, {}), maxlen=0)
+
     try:
-        await asyncio.to_thread(plan_for, state, waiting, zones(people), uses, event, {})
+        await asyncio.to_thread(tried)
     except PlanTooLong:
         return True
     return False

@@ -5,7 +5,7 @@
 
 from bisect import insort
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from heapq import heapify, heapreplace
@@ -71,8 +71,10 @@ def plan(  # noqa: PLR0913  # the campaign's settings, each by its name
     start: datetime,
     last_start: datetime | None = None,
     last_start_of: Mapping[UUID, datetime] | None = None,
-) -> list[Planned]:
+) -> Iterator[Planned]:
     """Every candidate once, with one credential and a time for each step, in the order in which they were decided.
+
+    One by one, as they are asked for: of a large plan only what is not written yet is kept in memory.
 
     * Priority first, then by `order`. The first message leaves at `start` plus the delay of position 1; each next one
       `min_wait`..`max_wait` seconds (drawn from the seed and the enrollment's id) after the start before in the batch,
@@ -84,8 +86,8 @@ def plan(  # noqa: PLR0913  # the campaign's settings, each by its name
       so that no day of a credential exceeds its limit (unless `used` does already).
     * Write the result in its order: planning the rest, with `used` and the last starts brought up to date, goes on.
 
-    Delays are minutes, waits seconds. Raises PlanTooLong past 366 days from `start`, ValueError without credential or
-    step.
+    Delays are minutes, waits seconds. Raises PlanTooLong past 366 days from `start` (by whoever is asked for then),
+    ValueError without credential or step.
     """
     if not capacities or not delays:
         raise ValueError("a plan needs a credential and a step")
@@ -94,11 +96,7 @@ def plan(  # noqa: PLR0913  # the campaign's settings, each by its name
     lanes = pace.lanes(len(capacities), ceil_seconds(start) + delays[0] * _MINUTE, last_start, last_of)
     planner = _Planner(pace, [capacity.credential_id for capacity in capacities], delays, ceil_seconds(start))
     planner.line_up(candidates)
-    if spacing == "batch":
-        planner.by_batch(lanes[BATCH])
-    else:
-        planner.by_credential(lanes)
-    return planner.planned
+    return planner.by_batch(lanes[BATCH]) if spacing == "batch" else planner.by_credential(lanes)
 
 
 @dataclass(slots=True)
@@ -115,9 +113,9 @@ def _rank(head: tuple[int, _Queue]) -> int:
 
 
 class _Planner:
-    """One run: the queues that still have somebody, by the rank of their first, and what is decided."""
+    """One run: the queues that still have somebody, by the rank of their first."""
 
-    __slots__ = ("_credentials", "_delays", "_heads", "_latest", "_pace", "planned")
+    __slots__ = ("_credentials", "_delays", "_heads", "_latest", "_pace")
 
     def __init__(self, pace: Pace, credentials: Sequence[UUID], delays: Sequence[int], start: int) -> None:
         self._pace = pace
@@ -125,7 +123,6 @@ class _Planner:
         self._delays = delays
         self._latest = start + LONGEST_DAYS * DAY
         self._heads: list[tuple[int, _Queue]] = []
-        self.planned: list[Planned] = []
 
     def line_up(self, candidates: Sequence[Candidate]) -> None:
         """One queue for each set of opening hours."""
@@ -136,7 +133,7 @@ class _Planner:
         for hours, waiting in queues.items():
             self._stand(_Queue(hours, waiting, 0))
 
-    def by_batch(self, lane: Lane) -> None:
+    def by_batch(self, lane: Lane) -> Iterator[Planned]:
         """The moment first, then the credential with the smallest used share of that day."""
         while self._heads:
             index, at = self._next(lane)
@@ -144,9 +141,9 @@ class _Planner:
             if credential is None:
                 lane.floor = (at // DAY + 1) * DAY
             else:
-                self._decide(index, at, credential, lane)
+                yield self._decide(index, at, credential, lane)
 
-    def by_credential(self, lanes: Mapping[int, Lane]) -> None:
+    def by_credential(self, lanes: Mapping[int, Lane]) -> Iterator[Planned]:
         """The credential first: who can go on the earliest day, of these the smallest used share."""
         ledger = self._pace.ledger
         outlooks = [self._outlook(credential, lane) for credential, lane in lanes.items()] if self._heads else []
@@ -159,7 +156,7 @@ class _Planner:
                 continue
             index, at = self._next(lane)
             if ledger.room(credential, at // DAY):
-                self._decide(index, at, credential, lane)
+                yield self._decide(index, at, credential, lane)
             else:
                 lane.floor = ledger.next_day(credential, at // DAY) * DAY
 
@@ -179,7 +176,7 @@ class _Planner:
                 return day, ledger.share(credential, day), credential
             lane.floor = day * DAY
 
-    def _decide(self, index: int, at: int, credential: int, lane: Lane) -> None:
+    def _decide(self, index: int, at: int, credential: int, lane: Lane) -> Planned:
         _, queue = self._heads.pop(index)
         _, candidate = queue.waiting.popleft()
         pace, ledger, day = self._pace, self._pace.ledger, at // DAY
@@ -195,8 +192,8 @@ class _Planner:
                 cause = "window" if queue.hours.first(due) != due else "daily limit"
                 moved += f"; step {position} waits {times[-1] - due} s for the {cause}"
         found = self._credentials[credential], tuple(map(moment, times))
-        self.planned.append(Planned(candidate.enrollment_id, *found, f"credential {share}; {since}{moved}"))
         self._stand(queue)
+        return Planned(candidate.enrollment_id, *found, f"credential {share}; {since}{moved}")
 
     def _stand(self, queue: _Queue) -> None:
         if queue.waiting:

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from outrider.dispatcher.desk import Desk
 from outrider.dispatcher.dispatching import window_of
-from outrider.dispatcher.dispatching import zones as zones_of
 from outrider.dispatcher.windows import next_open
 from outrider.events import vault
 from outrider.events.bus import Bus
@@ -136,7 +135,8 @@ async def _zones(desk: Desk, todos: Sequence[Todo]) -> Mapping[UUID, str]:
     found: dict[UUID, str] = {}
     for account in {item.account_id for item in todos}:
         contacts = [UUID(item.data["contact_id"]) for item in todos if item.account_id == account]
-        found.update(zones_of(await vault.get_many(desk.log_pool, account, contacts, "person")))
+        people = await vault.get_many(desk.log_pool, account, contacts, "person")
+        found.update((contact, zone) for contact, person in people.items() if (zone := person.get("timezone")))
     return found
 
 
