@@ -44,6 +44,7 @@ def table(found: Figures) -> Table:
         ("enrolled", f"{found.enrolled:,} in {found.enroll_seconds:.1f} s"),
         ("planned", f"{found.scheduled:,} in {found.plan_seconds:.1f} s"),
         ("log per enrollment", f"{found.log_bytes:.0f} bytes"),
+        ("another account's ten mails before", f"{found.alone:.1f} s"),
         ("another account's ten mails beside enrolling", f"{found.beside_enrolling:.1f} s"),
         ("another account's ten mails beside planning", f"{found.beside_planning:.1f} s"),
         *((f"{name} grew by", f"{grown:.1f} MiB") for name, grown in found.grown.items()),

@@ -46,8 +46,9 @@ class Figures:
     scheduled: int = 0
     log_bytes: float = 0.0
     """Of the events that enroll and plan one contact, as Postgres keeps them, without its indexes."""
+    alone: float = 0.0
+    """Seconds from the other account's dispatch until its ten mails were accepted, before anything of this begins."""
     beside_enrolling: float = 0.0
-    """Seconds from the other account's dispatch until its ten mails were accepted."""
     beside_planning: float = 0.0
     grown: Mapping[str, float] = field(default_factory=dict[str, float])
     """MiB that each process held at most above what it had at the start."""
@@ -113,6 +114,8 @@ async def measured(big: Story, small: Story, contacts: int, *, delay_minutes: in
         for name in ("api", "dispatcher"):
             big.system.kill(name)
             big.system.revive(name)
+    _ten(small, "before")  # whatever the import left to do is done behind this
+    found.alone = _ten(small, "alone")
     memory = Memory(big.system)
     with memory.watched(), ThreadPoolExecutor(1) as beside:
         began = time.monotonic()

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from outrider.events.todo import close, hold, move
+from outrider.events.claims import Places
+from outrider.events.todo import Drain, close, hold, move
 from tests.kernel.todos import KIND, Notes, come_round, emptied, fresh, let_pass, put, row, todo
 from tests.support.kernel import kernel
 
@@ -32,6 +33,38 @@ async def test_each_to_do_of_a_lane_is_told_by_one_of_many_workers(urls: Mapping
         while await k.work.fetchval("select true from todos where not_before is null limit 1"):
             await asyncio.gather(*(drain.once() for drain in drains))
         assert len(notes.keys) == len(set(notes.keys)) == 120
+
+
+async def test_two_processes_do_not_fill_the_same_places(urls: Mapping[str, str]) -> None:
+    async with kernel(urls) as k, kernel(urls) as other:
+        lane = uuid4()
+        await put(k, *(todo(f"{number}", lane=lane, owner=uuid4(), ordinal=1) for number in range(40)))
+
+        async def left() -> Mapping[UUID, Places]:
+            told = await k.work.fetchval("select count(*) from todos where not_before is not null")
+            await asyncio.sleep(0)  # whoever else counts now would find the same
+            return {lane: Places(5 - told, 5 - told)}
+
+        notes = Notes()
+        drains = [
+            Drain(KIND, notes.do, one.work, one.clock, again_seconds=AGAIN_SECONDS, lanes=left)
+            for one in (k, other, k, other)
+        ]
+        assert sum(await asyncio.gather(*(drain.once() for drain in drains))) == len(notes.keys) == 5
+
+
+async def test_first_steps_leave_the_places_of_follow_ups_free(urls: Mapping[str, str]) -> None:
+    async with kernel(urls) as k:
+        lane = uuid4()
+        await put(k, *(todo(f"first {number}", lane=lane, owner=uuid4(), ordinal=1) for number in range(9)))
+        await put(k, *(todo(f"second {number}", lane=lane, owner=uuid4(), ordinal=2) for number in range(2)))
+
+        async def free() -> Mapping[UUID, Places]:
+            return {lane: Places(9, 1)}
+
+        notes = Notes()
+        await Drain(KIND, notes.do, k.work, k.clock, again_seconds=AGAIN_SECONDS, lanes=free).once()
+        assert sorted(key.split()[0] for key in notes.keys) == ["first", "second", "second"]
 
 
 async def test_of_an_owner_the_lowest_open_step_goes_first(urls: Mapping[str, str]) -> None:

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from outrider.events import todo as kernel_todo
+from outrider.events.claims import Places
 from outrider.events.errors import NotYet, Unavailable
 from outrider.events.todo import TRIES, Drain, Todo, cancel, close, each, hold, move
 from tests.kernel.todos import KIND, LONG_AGO, Notes, come_round, emptied, put, row, todo
@@ -206,12 +207,12 @@ async def test_a_drain_goes_on_whatever_fails_and_says_so_meanwhile(urls: Mappin
         notes = Notes()
         lane, failing = uuid4(), True
 
-        async def free() -> Mapping[object, int]:
+        async def free() -> Mapping[UUID, Places]:
             if failing:
                 raise ArithmeticError("the lanes cannot be told")
-            return {lane: 1}
+            return {lane: Places(1, 1)}
 
-        drain = Drain(KIND, notes.do, k.work, k.clock, lanes=free)  # type: ignore[arg-type]  # UUID is an object
+        drain = Drain(KIND, notes.do, k.work, k.clock, lanes=free)
         await put(k, todo("waiting", lane=lane))
         async with running(drain.follow()):
             await until("it says so", lambda: isinstance(drain.failed, ArithmeticError))

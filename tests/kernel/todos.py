@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from outrider.events.claims import Places
 from outrider.events.database import Row
 from outrider.events.todo import Drain, Todo, add
 from tests.support.kernel import ACCOUNT, Kernel
@@ -74,8 +75,8 @@ class Notes:
     def drain(self, k: Kernel, lanes: Mapping[UUID, int] | None = None, **options: Any) -> Drain:
         """A drain that does this, on the pools of that process."""
 
-        async def free() -> Mapping[UUID, int]:
-            return lanes or {}
+        async def free() -> Mapping[UUID, Places]:
+            return {lane: Places(every, every) for lane, every in (lanes or {}).items()}
 
         return Drain(KIND, self.do, k.work, k.clock, lanes=free if lanes is not None else None, **options)
 

@@ -4,10 +4,20 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from outrider.events.clock import Clock
 from outrider.events.database import PASSING, Pool, heed_cancellation
+
+
+class Places(NamedTuple):
+    """How many to-dos of a lane may be told now."""
+
+    every: int
+    firsts: int
+    """Of these, at most so many whose ordinal is 1 (or 0); those after it go before them."""
+
 
 RENEWALS = 180
 """Of 10 s each with the usual lease: what is at it for longer than half an hour hangs, and another one may try."""
@@ -31,21 +41,23 @@ update todos t set leased_by = $5, not_before = $6
 from due where t.kind = due.kind and t.key = due.key
 returning {", ".join("t." + name for name in FIELDS.split(", "))}
 """  # noqa: S608  # constants
+OPEN_IN_LANE = """
+select x.kind, x.key, x.due_at from todos x
+where x.lane = f.lane and x.kind = $1 and x.done_at is null and x.dead_at is null and not x.held
+    and x.due_at <= $2 and (x.not_before is null or x.not_before <= $3)
+    and (x.owner is null or x.ordinal = (
+        select min(e.ordinal) from todos e where e.owner = x.owner and e.kind = x.kind and e.done_at is null
+    ))
+"""
 CLAIM_BY_LANE = f"""
 with due as materialized (  -- the shape leaves the planner no choice: with young statistics a join took seconds
     select t.kind, t.key
-    from unnest($4::uuid[], $7::int[]) as f (lane, places)
+    from unnest($4::uuid[], $7::int[], $8::int[]) as f (lane, places, firsts)
     cross join lateral (
-        select x.kind, x.key
-        from (
-            select kind, key, owner, ordinal from todos
-            where lane = f.lane and kind = $1 and done_at is null and dead_at is null and not held
-                and due_at <= $2 and (not_before is null or not_before <= $3)
-            order by (ordinal > 1) desc, due_at
-        ) x
-        where x.owner is null or x.ordinal = (
-            select min(e.ordinal) from todos e where e.owner = x.owner and e.kind = x.kind and e.done_at is null
-        )
+        (select y.kind, y.key, 0 as turn from ({OPEN_IN_LANE} and x.ordinal > 1 order by x.due_at limit f.places) y)
+        union all
+        (select z.kind, z.key, 1 from ({OPEN_IN_LANE} and x.ordinal <= 1 order by x.due_at limit f.firsts) z)
+        order by turn
         limit f.places
     ) t
 ),
@@ -63,6 +75,8 @@ update todos t set leased_by = $5, not_before = $6
 from locked l where t.kind = l.kind and t.key = l.key
 returning {", ".join("t." + name for name in FIELDS.split(", "))}
 """  # noqa: S608  # constants
+LOCK_LANES = "select pg_advisory_xact_lock(hashtextextended(current_schema() || $1, 0))"
+"""Whoever counts what is told, and claims what there is room for, is alone at it."""
 NEXT = """
 select min(due_at) from todos
 where kind = $1 and done_at is null and dead_at is null and not held and due_at > $2

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from outrider.events.claims import ADD, CLAIM, CLAIM_BY_LANE, FIELDS, NEXT, RENEW, kept
+from outrider.events.claims import ADD, CLAIM, CLAIM_BY_LANE, FIELDS, LOCK_LANES, NEXT, RENEW, Places, kept
 from outrider.events.clock import Clock
 from outrider.events.database import Db, Pool, Row, heed_cancellation, passing
 from outrider.events.errors import NotYet
@@ -103,7 +103,7 @@ async def move(db: Db, kind: str, keys: Sequence[str], due: Sequence[datetime]) 
 
 
 Do = Callable[[Sequence[Todo]], Awaitable[None]]
-Lanes = Callable[[], Awaitable[Mapping[UUID, int]]]
+Lanes = Callable[[], Awaitable[Mapping[UUID, Places]]]
 """Per lane how many may be told now."""
 
 
@@ -185,14 +185,18 @@ class Drain:
         if self._lanes is None:
             rows = await self._work.fetch(CLAIM, self.kind, self._clock.now(), real, self._batch, self._me, until)
         else:
-            free = {lane: places for lane, places in (await self._lanes()).items() if places > 0}
-            if not free:
-                return []
-            places = [min(n, self._batch) for n in free.values()]
-            rows = await self._work.fetch(
-                CLAIM_BY_LANE, self.kind, self._clock.now(), real, list(free), self._me, until, places
-            )
+            rows = await self._claim_by_lane(self._lanes, real, until)
         return [_todo(row) for row in rows]
+
+    async def _claim_by_lane(self, lanes: Lanes, real: datetime, until: datetime) -> Sequence[Row]:
+        """One process at a time: what another one claims meanwhile would fill the same places."""
+        async with self._work.acquire() as db, db.transaction():
+            await db.execute(LOCK_LANES, self.kind)
+            free = {lane: places for lane, places in (await lanes()).items() if places.every > 0}
+            every = [min(places.every, self._batch) for places in free.values()]
+            firsts = [min(places.firsts, self._batch) for places in free.values()]
+            now = self._clock.now()
+            return await db.fetch(CLAIM_BY_LANE, self.kind, now, real, list(free), self._me, until, every, firsts)
 
     async def _claim_keys(self, keys: Sequence[str]) -> list[Todo]:
         real = self._clock.real()

@@ -21,6 +21,8 @@ INLINE: Final = 5000
 INLINE_SECONDS: Final = 20.0
 """How long a handler waits for the to-do that it started; after that it comes again (`ack_wait` is 30 s)."""
 PACE_SECONDS: Final = 5.0
+PACE_EVENTS: Final = 1000
+"""By so many may a bulk writer be ahead of the readers."""
 _POLL_SECONDS: Final = 0.05
 RECORDED = """
 select type, count(*) as n, max(position) as last from log.events where shard = $1 and cause = $2 group by type
@@ -50,11 +52,11 @@ class Desk:
         return position
 
     async def kept_pace(self) -> None:
-        """Our readers stand where the log stands, or 10 s have passed: who writes in bulk must not leave them behind.
+        """Our readers are close behind the log, or 10 s have passed: who writes in bulk must not run away from them.
 
         Everybody's decisions wait for the facts; without this those of other accounts would wait for a whole import.
         """
-        position = await self.log.last_position()
+        position = await self.log.last_position() - PACE_EVENTS
         await self.facts.reach(position, PACE_SECONDS)
         await self.todos.reach(position, PACE_SECONDS)
 

@@ -8,10 +8,13 @@ from outrider.events.database import Pool
 from outrider.events.enrollment import SkipKind
 
 TO_ENROLL = f"""
-select c.contact_id, c.version, c.added, {SKIP} as skip, e.created as enrolled,
-    exists (select from outreach_contacts o where o.outreach_id = $4 and o.contact_id = c.contact_id) as taken
+select c.contact_id, c.version, c.added, {SKIP} as skip,
+    exists (select from outreach_contacts o where o.outreach_id = $4 and o.contact_id = c.contact_id) as taken,
+    (  -- not by the campaign's own index: with young statistics it was read whole for every contact
+        select e.created from enrollments e
+        where e.contact_id = c.contact_id and e.campaign_id is not distinct from $3
+    ) as enrolled
 from contacts c
-left join enrollments e on e.contact_id = c.contact_id and e.campaign_id = $3
 where c.import_id = $2 and c.account_id = $1 and not c.deleted and c.added > $5
 order by c.added
 limit $6

@@ -13,6 +13,7 @@ from outrider.dispatcher.windows import next_open
 from outrider.events import vault
 from outrider.events.bus import Bus
 from outrider.events.campaign import CampaignSettings
+from outrider.events.claims import Places
 from outrider.events.delivery import SendStep
 from outrider.events.ids import delivery_id, partition
 from outrider.events.todo import Todo, move
@@ -22,12 +23,27 @@ OUTSTANDING: Final = 20
 AGAIN_SECONDS: Final = 600.0
 """Real seconds after which a told row without an outcome is told again."""
 DUE_LANES = """
-select distinct lane from todos
-where kind = 'send_step' and done_at is null and dead_at is null and not held and due_at <= $1
-    and (not_before is null or not_before <= $2)
+with recursive lanes as (  -- from one to the next by the index: each may have 100,000 rows
+    (select lane from todos
+        where kind = 'send_step' and lane is not null and done_at is null and dead_at is null and not held
+        order by lane limit 1)
+    union all
+    select (select t.lane from todos t
+        where t.lane > l.lane and t.kind = 'send_step' and t.done_at is null and t.dead_at is null and not t.held
+        order by t.lane limit 1)
+    from lanes l
+    where l.lane is not null
+)
+select lane from lanes
+where lane is not null and exists (
+    select from todos t
+    where t.lane = lanes.lane and t.kind = 'send_step' and t.done_at is null and t.dead_at is null and not t.held
+        and t.due_at <= $1 and (t.not_before is null or t.not_before <= $2)
+)
 """
 TOLD = """
-select lane, count(*) as told, count(*) filter (where not claimed) as unclaimed
+select lane, count(*) as told, count(*) filter (where not claimed) as unclaimed,
+    count(*) filter (where not claimed and ordinal = 1) as unclaimed_firsts
 from todos
 where lane = any($1) and kind = 'send_step' and done_at is null and not_before > $2 and leased_by is not null
 group by lane
@@ -58,31 +74,35 @@ class LaneUse:
     """Told and not settled."""
     unclaimed: int = 0
     """Of these, not claimed yet: they are to come off today's limit."""
+    unclaimed_firsts: int = 0
+    """Of these, first steps."""
 
 
-def places(use: LaneUse) -> int:
+def places(use: LaneUse) -> Places:
     """How many more may be told through it now.
 
-    With `follow_ups_exempt` the limit is left to the sender's claim: what is told may be follow-ups alone.
+    With `follow_ups_exempt` the limit is that of first steps alone: what is over it must not take up the places of
+    follow-ups.
     """
     if not use.usable:
-        return 0
-    room = OUTSTANDING - use.told
+        return Places(0, 0)
+    room = max(0, OUTSTANDING - use.told)
     if use.follow_ups_exempt:
-        return max(0, room)
-    return max(0, min(room, use.daily_limit - use.claimed - use.unclaimed))
+        return Places(room, max(0, min(room, use.daily_limit - use.claimed - use.unclaimed_firsts)))
+    left = max(0, min(room, use.daily_limit - use.claimed - use.unclaimed))
+    return Places(left, left)
 
 
-async def lanes(desk: Desk) -> Mapping[UUID, int]:
+async def lanes(desk: Desk) -> Mapping[UUID, Places]:
     """Every credential with something due, and how many may be told through it."""
     now, real = desk.clock.now(), desk.clock.real()
     due: list[UUID] = [row["lane"] for row in await desk.work.fetch(DUE_LANES, now, real)]
     if not due:
         return {}
     told = {row["lane"]: row for row in await desk.work.fetch(TOLD, due, real)}
-    found: dict[UUID, int] = {}
+    found: dict[UUID, Places] = {}
     for row in await desk.tables.fetch(LEFT, due, now.astimezone(UTC).date()):
-        mine = told.get(row["credential_id"], {"told": 0, "unclaimed": 0})
+        mine = told.get(row["credential_id"], {"told": 0, "unclaimed": 0, "unclaimed_firsts": 0})
         found[row["credential_id"]] = places(
             LaneUse(
                 row["daily_limit"],
@@ -91,6 +111,7 @@ async def lanes(desk: Desk) -> Mapping[UUID, int]:
                 row["claimed"],
                 mine["told"],
                 mine["unclaimed"],
+                mine["unclaimed_firsts"],
             )
         )
     return found
