@@ -14,12 +14,15 @@ from outrider.dispatcher.campaign import (
     Campaign,
     DispatchFacts,
     EnrollFacts,
+    add_step,
     batch_planned,
     campaign,
     change,
+    change_step,
     complete,
     create,
     delete,
+    delete_step,
     dispatch,
     enroll_import,
     pause,
@@ -27,9 +30,11 @@ from outrider.dispatcher.campaign import (
     resume,
 )
 from outrider.events.campaign import (
+    AddStep,
     BatchDispatched,
     BatchPlanned,
     CampaignActivated,
+    CampaignAlreadyDispatched,
     CampaignChanged,
     CampaignCompleted,
     CampaignCreated,
@@ -42,9 +47,11 @@ from outrider.events.campaign import (
     CampaignResumed,
     CampaignSettings,
     ChangeCampaign,
+    ChangeStep,
     CreateCampaign,
     DailyLimitReached,
     DeleteCampaign,
+    DeleteStep,
     DispatchBatch,
     EnrollImport,
     ImportEnrolled,
@@ -55,7 +62,9 @@ from outrider.events.campaign import (
     PlanLimitReached,
     PlanTooLong,
     ResumeCampaign,
+    SequenceStepNotFound,
     StepPlan,
+    StepsChanged,
 )
 from outrider.events.contact import ContactImportNotFound
 from outrider.events.errors import Refused
@@ -284,3 +293,58 @@ def test_an_import_enrolled_twice_changes_nothing_once_its_contacts_are_in(histo
     state = campaign.fold(enroll_import(ENROLL, FIVE, state), state)
     again = enroll_import(ENROLL, replace(FIVE, contacts=0), state)
     assert campaign.fold(again, state) == state
+
+
+def following(position: int, delay_minutes: int = 60, version: int = 1) -> StepPlan:
+    """A step behind the first."""
+    return StepPlan(position=position, delay_minutes=delay_minutes, thread=True, template_version=version)
+
+
+def changing(step: StepPlan) -> Callable[[Campaign], Sequence[Event]]:
+    return partial(change_step, ChangeStep(command_id=C, account_id=A, campaign_id=M, step=step))
+
+
+def adding(step: StepPlan) -> Callable[[Campaign], Sequence[Event]]:
+    return partial(add_step, AddStep(command_id=C, account_id=A, campaign_id=M, step=step))
+
+
+def deleting(position: int, *moved: StepPlan) -> Callable[[Campaign], Sequence[Event]]:
+    return partial(delete_step, DeleteStep(command_id=C, account_id=A, campaign_id=M, position=position, moved=moved))
+
+
+THREE = StepsChanged(campaign_id=M, steps=(STEP, following(2), following(3)))
+
+
+def test_another_text_is_another_version_and_another_delay_is_named() -> None:
+    text, delay = following(2, version=9), following(2, 90, version=9)
+    given(campaign, CREATED, THREE, ACTIVATED, DISPATCHED).when(changing(text)).then(
+        StepsChanged(campaign_id=M, steps=(STEP, text, following(3)))
+    ).when(changing(text)).then().when(changing(delay)).then(
+        StepsChanged(campaign_id=M, steps=(STEP, delay, following(3)), delay_of=2)
+    )
+
+
+def test_a_step_is_added_at_the_end() -> None:
+    added = StepsChanged(campaign_id=M, steps=(STEP, following(2)))
+    given(campaign, CREATED).when(adding(following(2))).then(added).when(adding(following(2))).then()
+    given(campaign, CREATED).when(adding(following(3))).refused(SequenceStepNotFound)
+
+
+def test_those_behind_a_deleted_step_move_up() -> None:
+    left = StepsChanged(campaign_id=M, steps=(STEP, following(2, version=7)))
+    given(campaign, CREATED, THREE).when(deleting(2, following(2, version=7))).then(left)
+    given(campaign, CREATED, THREE).when(deleting(3)).then(StepsChanged(campaign_id=M, steps=(STEP, following(2))))
+    given(campaign, CREATED).when(deleting(1)).then(StepsChanged(campaign_id=M, steps=()))
+    for decide in (deleting(4), deleting(2)):
+        given(campaign, CREATED, THREE).when(decide).refused(SequenceStepNotFound)
+
+
+def test_their_number_is_fixed_once_something_was_dispatched() -> None:
+    for decide in (adding(following(4)), deleting(3)):
+        given(campaign, CREATED, THREE, ACTIVATED, DISPATCHED).when(decide).refused(CampaignAlreadyDispatched)
+
+
+def test_a_step_that_is_not_there_or_a_campaign_that_is_not_is_not_found() -> None:
+    given(campaign, CREATED).when(changing(following(2))).refused(SequenceStepNotFound)
+    for decide in (changing(STEP), adding(following(2)), deleting(1)):
+        given(campaign, CREATED, DELETED).when(decide).refused(CampaignNotFound)

@@ -19,6 +19,8 @@ from outrider.dispatcher.planning import (
     Planned,
     Retimed,
     Spacing,
+    differing,
+    follow_on,
     plan,
     retime,
 )
@@ -272,3 +274,37 @@ def test_after_a_resume_every_rule_holds_again(resume: Resume) -> None:
         assert all(gap >= timedelta(seconds=resume.min_wait) for gap in gaps)
     assert replace(resume, rows=after).retime() == []
     assert times == replace(resume, rows=list(reversed(resume.rows))).times()
+
+
+def after(minutes: int) -> datetime:
+    """So long after now."""
+    return NOW + timedelta(minutes=minutes)
+
+
+def three(*, sent: int | None = None) -> OpenEnrollment:
+    """Three steps planned ten minutes apart; the delays of the later two are 30 and 5 minutes now."""
+    steps = tuple(OpenStep(position, after(10 * position), delay) for position, delay in ((1, 0), (2, 1800), (3, 300)))
+    previous = None if sent is None else after(10 * sent)
+    return OpenEnrollment(FIRST, FIRST, None, steps[sent or 0 :], previous)
+
+
+def test_follow_ups_stand_at_their_delay_after_the_step_before() -> None:
+    times = [step.planned_at for step in follow_on(three(), 2).steps]
+    assert times == [after(10), after(40), after(45)]
+    assert [step.planned_at for step in follow_on(three(sent=1), 2).steps] == [after(40), after(45)]
+    assert [step.planned_at for step in follow_on(three(), 3).steps] == [after(10), after(20), after(25)]
+    assert follow_on(three(sent=2), 2) == three(sent=2), "the step itself is sent: those behind it stay"
+
+
+def test_following_on_twice_is_following_on_once() -> None:
+    once = follow_on(three(), 2)
+    assert follow_on(once, 2) == once
+    assert differing([once], [follow_on(once, 2)], []) == []
+
+
+def test_what_differs_is_named_with_its_last_time() -> None:
+    wanted = follow_on(three(), 2)
+    moved = Retimed(FIRST, ((3, after(60)),))
+    assert differing([three()], [wanted], [moved]) == [Retimed(FIRST, ((2, after(40)), (3, after(60))))]
+    back = Retimed(FIRST, ((2, after(20)), (3, after(30))))
+    assert differing([three()], [wanted], [back]) == []

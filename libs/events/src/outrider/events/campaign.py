@@ -81,6 +81,26 @@ class ChangeCampaign(CampaignCommand):
     settings: CampaignSettings
 
 
+class ChangeStep(CampaignCommand):
+    """Replace the step at its position; the texts of its template version lie in the vault already."""
+
+    step: StepPlan
+
+
+class AddStep(CampaignCommand):
+    """Add a step at the end."""
+
+    step: StepPlan
+
+
+class DeleteStep(CampaignCommand):
+    """Take a step out."""
+
+    position: int
+    moved: tuple[StepPlan, ...] = ()
+    """Those behind it, each at the position before its own, their texts in the vault already."""
+
+
 class DeleteCampaign(CampaignCommand):
     """Delete it with its steps, credentials, enrollments and secrets."""
 
@@ -135,6 +155,15 @@ class CampaignChanged(Event):
 
     campaign_id: UUID
     settings: CampaignSettings
+
+
+class StepsChanged(Event):
+    """These steps hold from now on; what is not rendered yet follows them."""
+
+    campaign_id: UUID
+    steps: tuple[StepPlan, ...]
+    delay_of: int | None = None
+    """The position whose delay is another one: what is not sent from there on moves."""
 
 
 class CampaignActivated(Event):
@@ -248,6 +277,10 @@ class NoSequenceSteps(Refused, status=422, code="no_sequence_steps"):
 
 class SequenceStepNotFound(Refused, status=404, code="sequence_step_not_found"):
     """The campaign has no step of this position."""
+
+
+class CampaignAlreadyDispatched(Refused, status=422, code="campaign_already_dispatched"):
+    """Steps cannot be added or deleted any more: something has been dispatched."""
 
 
 class NoSmtpCredentials(Refused, status=422, code="no_smtp_credentials"):

@@ -20,6 +20,7 @@ from outrider.api import (
     previewing,
     sending_tests,
     sends,
+    sequence_steps,
     suppressions,
     tracking,
 )
@@ -32,6 +33,7 @@ ROUTES: Sequence[HTTPRouteHandler] = (
     *contacts.ROUTES,
     *campaigns.ROUTES,
     *credentials.ROUTES,
+    *sequence_steps.ROUTES,
     *enrollments.ROUTES,
     *events.ROUTES,
     *previewing.ROUTES,

@@ -8,7 +8,8 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from outrider.api.bodies import Body, Int, Name, wrong
 from outrider.api.bodies_contacts import zones
 from outrider.api.bodies_credentials import NewSmtpCredential
-from outrider.events.campaign import CampaignSettings, Day
+from outrider.events.campaign import CampaignSettings, Day, StepPlan
+from outrider.events.message import Json
 from outrider.events.rendering import Problem, check
 
 LONGEST_SUBJECT: Final = 998
@@ -111,6 +112,26 @@ class Step(Body):
     @classmethod
     def _text_renders(cls, value: str | None) -> str | None:
         return value if value is None else _renders(value, check(TEXT, TEXT, value))
+
+    def plan(self, template_version: int = 1) -> StepPlan:
+        """What the log has of it."""
+        thread = self.position > 1 if self.thread is None else self.thread
+        return StepPlan(
+            position=self.position,
+            delay_minutes=self.delay_minutes,
+            thread=thread,
+            template_version=template_version,
+        )
+
+    def texts(self) -> Json:
+        """What the vault has of it."""
+        return {"subject": self.subject, "body_html": self.body_html, "body_text": self.body_text}
+
+
+class SequenceStepBody(Body):
+    """POST and PATCH of /campaigns/:id/sequence_steps."""
+
+    sequence_step: Step
 
 
 def _renders(value: str, problems: list[Problem]) -> str:

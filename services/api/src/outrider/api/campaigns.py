@@ -8,7 +8,7 @@ from litestar import Response, delete, get, patch, post
 from outrider.api import outreaches
 from outrider.api import queries_campaigns as queries
 from outrider.api.bodies import DispatchBody
-from outrider.api.bodies_campaigns import ChangedCampaignBody, NewCampaign, NewCampaignBody, Options, Step
+from outrider.api.bodies_campaigns import ChangedCampaignBody, NewCampaign, NewCampaignBody, Options
 from outrider.api.bodies_credentials import NewSmtpCredential
 from outrider.api.credentials import credential_entries, new_credential
 from outrider.api.gateway import Asked, Call
@@ -22,7 +22,6 @@ from outrider.events.campaign import (
     DispatchBatch,
     PauseCampaign,
     ResumeCampaign,
-    StepPlan,
 )
 from outrider.events.ids import new_id
 from outrider.events.vault import Entry
@@ -46,7 +45,7 @@ async def create_campaign(request: Asked) -> Response[bytes]:
             account_id=call.account_id,
             campaign_id=campaign_id,
             settings=campaign.settings().model_copy(update={"outreach_id": outreach}),
-            steps=tuple(_plan(step) for step in campaign.sequence_steps),
+            steps=tuple(step.plan() for step in campaign.sequence_steps),
             credentials=tuple(new_credential(call, id_, credential) for id_, credential in credentials),
         )
     )
@@ -158,19 +157,15 @@ async def _outreach(call: Call, campaign: Options) -> UUID | None:
     return found
 
 
-def _plan(step: Step) -> StepPlan:
-    thread = step.position > 1 if step.thread is None else step.thread
-    return StepPlan(position=step.position, delay_minutes=step.delay_minutes, thread=thread)
-
-
 def _entries(
     call: Call, campaign_id: UUID, campaign: NewCampaign, credentials: list[tuple[UUID, NewSmtpCredential]]
 ) -> list[Entry]:
     account = call.account_id
     entries = [Entry(campaign_id, "name", account, "campaign", {"name": campaign.name})]
-    for step in campaign.sequence_steps:
-        texts = {"subject": step.subject, "body_html": step.body_html, "body_text": step.body_text}
-        entries.append(Entry(campaign_id, f"template-{step.position}-1", account, "campaign", texts))
+    entries += [
+        Entry(campaign_id, f"template-{step.position}-1", account, "campaign", step.texts())
+        for step in campaign.sequence_steps
+    ]
     for id_, credential in credentials:
         entries += credential_entries(call, id_, credential)
     return entries

@@ -15,6 +15,7 @@ from outrider.events.campaign import (
     CampaignDeleted,
     CampaignPaused,
     CampaignResumed,
+    StepsChanged,
 )
 from outrider.events.credential import (
     CredentialAdded,
@@ -73,6 +74,18 @@ async def campaign_changed(db: Db, events: Sequence[Recorded[CampaignChanged]]) 
         "as n (campaign_id, settings) where c.campaign_id = n.campaign_id",
         [item.event.campaign_id for item in changed],
         [item.event.settings.as_json() for item in changed],
+    )
+
+
+@tables.on(StepsChanged)
+async def steps_changed(db: Db, events: Sequence[Recorded[StepsChanged]]) -> None:
+    """The last steps of each campaign hold."""
+    changed = last_of(events, lambda event: event.campaign_id)
+    await db.execute(
+        "update campaigns c set steps = n.steps from unnest($1::uuid[], $2::jsonb[]) as n (campaign_id, steps) "
+        "where c.campaign_id = n.campaign_id",
+        [item.event.campaign_id for item in changed],
+        [json.dumps([step.as_json() for step in item.event.steps]) for item in changed],
     )
 
 

@@ -118,6 +118,12 @@ def percent(part: int, whole: int) -> float:
     return (2000 * part + whole) // (2 * whole) / 10 if whole else 0.0
 
 
+async def shown_steps(call: Call, row: Row) -> list[Json]:
+    """The campaign's steps as a GET shows them, by position."""
+    texts = await templates(call, row["campaign_id"], row["steps"])
+    return [_step(step, texts.get(step["position"], {})) for step in row["steps"]]
+
+
 async def templates(call: Call, campaign: UUID, steps: Sequence[Json]) -> Mapping[int, Json]:
     """The texts of each step as it stands, by position."""
     texts = await _vault(call, campaign, [_template(step) for step in steps])

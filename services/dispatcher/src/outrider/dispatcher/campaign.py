@@ -8,9 +8,11 @@ from uuid import UUID
 
 from outrider.events.aggregate import Aggregate
 from outrider.events.campaign import (
+    AddStep,
     BatchDispatched,
     BatchPlanned,
     CampaignActivated,
+    CampaignAlreadyDispatched,
     CampaignChanged,
     CampaignCompleted,
     CampaignCreated,
@@ -23,9 +25,11 @@ from outrider.events.campaign import (
     CampaignResumed,
     CampaignSettings,
     ChangeCampaign,
+    ChangeStep,
     CreateCampaign,
     DailyLimitReached,
     DeleteCampaign,
+    DeleteStep,
     DispatchBatch,
     EnrollImport,
     ImportEnrolled,
@@ -36,7 +40,9 @@ from outrider.events.campaign import (
     PlanLimitReached,
     PlanTooLong,
     ResumeCampaign,
+    SequenceStepNotFound,
     StepPlan,
+    StepsChanged,
 )
 from outrider.events.contact import ContactImportNotFound
 from outrider.events.message import Event
@@ -92,13 +98,15 @@ class DispatchFacts:
     at: datetime
 
 
-def evolve(state: Campaign, event: Event) -> Campaign:  # noqa: PLR0911  # one line an event
+def evolve(state: Campaign, event: Event) -> Campaign:  # noqa: C901, PLR0911  # one line an event
     """The state after the event."""
     match event:
         case CampaignCreated(settings=settings, steps=steps):
             return replace(state, status="pending", settings=settings, steps=steps)
         case CampaignChanged(settings=settings):
             return replace(state, settings=settings)
+        case StepsChanged(steps=steps):
+            return replace(state, steps=steps)
         case CampaignActivated() | CampaignResumed():
             return replace(state, status="active")
         case CampaignPaused():
@@ -134,6 +142,45 @@ def change(command: ChangeCampaign, state: Campaign) -> Sequence[Event]:
     if command.settings == state.settings:
         return []
     return [CampaignChanged(campaign_id=command.campaign_id, settings=command.settings)]
+
+
+def change_step(command: ChangeStep, state: Campaign) -> Sequence[Event]:
+    """The step is as the command has it."""
+    if not state.exists:
+        raise CampaignNotFound
+    former = next((step for step in state.steps if step.position == command.step.position), None)
+    if former is None:
+        raise SequenceStepNotFound
+    if former == command.step:
+        return []
+    steps = tuple(command.step if step is former else step for step in state.steps)
+    delayed = former.position if former.delay_minutes != command.step.delay_minutes else None
+    return [StepsChanged(campaign_id=command.campaign_id, steps=steps, delay_of=delayed)]
+
+
+def add_step(command: AddStep, state: Campaign) -> Sequence[Event]:
+    """It is the last one."""
+    if not state.exists:
+        raise CampaignNotFound
+    if command.step in state.steps:
+        return []
+    if state.dispatched:
+        raise CampaignAlreadyDispatched
+    if command.step.position != len(state.steps) + 1:  # another one was added, or one deleted, meanwhile
+        raise SequenceStepNotFound
+    return [StepsChanged(campaign_id=command.campaign_id, steps=(*state.steps, command.step))]
+
+
+def delete_step(command: DeleteStep, state: Campaign) -> Sequence[Event]:
+    """It is gone, and those behind it have moved up."""
+    if not state.exists:
+        raise CampaignNotFound
+    if state.dispatched:
+        raise CampaignAlreadyDispatched
+    if command.position + len(command.moved) != len(state.steps):  # there is none, or their number has changed
+        raise SequenceStepNotFound
+    steps = (*state.steps[: command.position - 1], *command.moved)
+    return [StepsChanged(campaign_id=command.campaign_id, steps=steps)]
 
 
 def delete(command: DeleteCampaign, state: Campaign) -> Sequence[Event]:

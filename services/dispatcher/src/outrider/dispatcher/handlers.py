@@ -35,13 +35,17 @@ from outrider.dispatcher.handlers_people import (
     on_revoke_key,
     on_unsubscribe,
 )
+from outrider.dispatcher.handlers_steps import on_add_step, on_change_step, on_delete_step
 from outrider.dispatcher.handlers_suppressions import on_suppress, on_unsuppress
 from outrider.events.account import ChangePlan, IssueApiKey, OpenAccount, RevokeApiKey
 from outrider.events.campaign import (
+    AddStep,
     ChangeCampaign,
+    ChangeStep,
     CreateCampaign,
     DeleteCampaign,
     DeleteEnrollment,
+    DeleteStep,
     DispatchBatch,
     EnrollContact,
     EnrollImport,
@@ -92,6 +96,9 @@ def handlers(desk: Desk, drains: Mapping[str, Drain]) -> dict[type[Command], Han
         EnrollContact: partial(on_enroll_contact, desk),
         DeleteEnrollment: partial(on_delete_enrollment, desk),
         DispatchBatch: partial(on_dispatch, desk, drains["plan_batch"]),
+        ChangeStep: partial(on_change_step, desk),
+        AddStep: partial(on_add_step, desk),
+        DeleteStep: partial(on_delete_step, desk),
         PauseCampaign: partial(on_pause, desk),
         ResumeCampaign: partial(on_resume, desk),
         AddCredential: partial(on_add_credential, desk),

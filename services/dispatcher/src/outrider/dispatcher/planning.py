@@ -13,7 +13,7 @@ from typing import Final
 from uuid import UUID
 
 from outrider.dispatcher.pacing import BATCH, Capacity, Lane, Ledger, Pace, Spacing, first_ready
-from outrider.dispatcher.retiming import OpenEnrollment, OpenStep, Retimed, retime
+from outrider.dispatcher.retiming import OpenEnrollment, OpenStep, Retimed, differing, follow_on, retime
 from outrider.dispatcher.windows import DAY, Openings, Window, ceil_seconds, moment
 
 __all__ = [
@@ -26,6 +26,8 @@ __all__ = [
     "Planned",
     "Retimed",
     "Spacing",
+    "differing",
+    "follow_on",
     "plan",
     "retime",
 ]

@@ -11,6 +11,7 @@ from outrider.events.campaign import (
     CampaignDeleted,
     CampaignPaused,
     CampaignResumed,
+    StepsChanged,
     StepsRetimed,
 )
 from outrider.events.credential import (
@@ -86,6 +87,18 @@ async def campaign_changed(db: Db, events: Sequence[Recorded[CampaignChanged]]) 
         "from unnest($1::uuid[], $2::jsonb[]) as n (campaign_id, settings) where c.campaign_id = n.campaign_id",
         list(last),
         list(last.values()),
+    )
+
+
+@campaigns.on(StepsChanged)
+async def steps_changed(db: Db, events: Sequence[Recorded[StepsChanged]]) -> None:
+    """It has these steps: the last ones of the run."""
+    last = {item.event.campaign_id: item.event.steps for item in events}
+    await db.execute(
+        "update campaigns c set steps = n.steps from unnest($1::uuid[], $2::jsonb[]) as n (campaign_id, steps) "
+        "where c.campaign_id = n.campaign_id",
+        list(last),
+        [json.dumps([step.as_json() for step in steps]) for steps in last.values()],
     )
 
 

@@ -10,7 +10,7 @@ from outrider.dispatcher.campaign import Campaign
 from outrider.dispatcher.desk import Desk, chunks
 from outrider.dispatcher.dispatching import campaign_state, window_of
 from outrider.dispatcher.holds import release
-from outrider.dispatcher.planning import OpenEnrollment, OpenStep, Retimed, retime
+from outrider.dispatcher.planning import OpenEnrollment, OpenStep, Retimed, differing, follow_on, retime
 from outrider.dispatcher.windows import CONTACT
 from outrider.events import vault
 from outrider.events.campaign import RetimedStep, StepsRetimed
@@ -48,7 +48,8 @@ async def respace(desk: Desk, item: Todo) -> None:
         rows = await desk.tables.fetch(OPEN, campaign_id, None)
         if held not in {None, campaign_id}:  # a credential: the others never stopped
             rows = [row for row in rows if row["credential_id"] == held]
-        position = await _retime(desk, item.account_id, campaign_id, state, rows, reason)
+        delay_of = item.data.get("delay_of")
+        position = await _retime(desk, item.account_id, campaign_id, state, rows, reason, delay_of)
     if held is not None:
         if not await desk.todos.reach(position):  # the rows must stand at their new times first
             raise NotYet(1)
@@ -71,11 +72,18 @@ async def respace_late(desk: Desk, todos: Sequence[Todo]) -> None:
 
 
 async def _retime(  # noqa: PLR0913, PLR0917  # what is moved, for whom, and why
-    desk: Desk, account_id: UUID, campaign_id: UUID, state: Campaign, rows: Sequence[Row], reason: Reason
+    desk: Desk,
+    account_id: UUID,
+    campaign_id: UUID,
+    state: Campaign,
+    rows: Sequence[Row],
+    reason: Reason,
+    delay_of: int | None = None,
 ) -> int:
     """The position of the last StepsRetimed; 0 when nothing moves."""
     now = desk.clock.now()
-    found = _open(state, rows, await _zones(desk, account_id, state, rows))
+    before = _open(state, rows, await _zones(desk, account_id, state, rows))
+    found = before if delay_of is None else [follow_on(item, delay_of) for item in before]
     uses = await facts.credentials_in_use(desk.tables, campaign_id, now, [item.enrollment_id for item in found])
     last: Mapping[UUID, datetime] = {}
     if reason != "sent_late":
@@ -94,7 +102,7 @@ async def _retime(  # noqa: PLR0913, PLR0917  # what is moved, for whom, and why
         last_start_of=last,
     )
     position = 0
-    for part in chunks(moved):
+    for part in chunks(moved if delay_of is None else differing(before, found, moved)):
         event = StepsRetimed(campaign_id=campaign_id, reason=reason, steps=_steps(part))
         # Begun again, it finds these moved already: the cause need not say that it is the same.
         verdict = await desk.log.append(account_id, Write(f"plan-{campaign_id}", None, [event], new_id()))

@@ -3,8 +3,8 @@
 from bisect import insort
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from outrider.dispatcher.pacing import BATCH, Capacity, Lane, Ledger, Pace, Spacing, first_ready
@@ -81,6 +81,36 @@ def retime(  # noqa: PLR0913  # the campaign's settings, each by its name
     for key, lane in lanes.items():
         retimer.space([row for row in rows if key in {BATCH, row.credential} and retimer.is_spaced(row)], lane)
     return retimer.moved
+
+
+def follow_on(open_enrollment: OpenEnrollment, position: int) -> OpenEnrollment:
+    """The follow-ups from this position on stand at their delay after the step before, as if planned so at first.
+
+    Nothing moves where the step at the position itself went out already.
+    """
+    steps, before = list[OpenStep](), open_enrollment.previous_sent_at
+    moves = any(step.position == position for step in open_enrollment.steps)
+    for step in open_enrollment.steps:
+        at = step.planned_at
+        if moves and before is not None and step.position >= max(position, 2):
+            at = before + timedelta(seconds=step.delay_seconds)
+        steps.append(replace(step, planned_at=at))
+        before = at
+    return replace(open_enrollment, steps=tuple(steps))
+
+
+def differing(
+    before: Sequence[OpenEnrollment], wanted: Sequence[OpenEnrollment], moved: Sequence[Retimed]
+) -> list[Retimed]:
+    """What has another time than before: as wanted, or where that could not be, as it was moved to."""
+    times = {item.enrollment_id: dict(item.times) for item in moved}
+    found = list[Retimed]()
+    for was, now in zip(before, wanted, strict=True):
+        ends = {step.position: step.planned_at for step in now.steps} | times.get(now.enrollment_id, {})
+        changed = tuple((step.position, at) for step in was.steps if (at := ends[step.position]) != step.planned_at)
+        if changed:
+            found.append(Retimed(was.enrollment_id, changed))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from outrider.events.campaign import (
     CampaignPaused,
     CampaignResumed,
     ImportEnrolled,
+    StepsChanged,
     StepsRetimed,
 )
 from outrider.events.credential import CredentialDisabled, CredentialReenabled, CredentialRemoved
@@ -165,6 +166,14 @@ async def campaign_changed(db: Db, events: Sequence[Recorded[CampaignChanged]]) 
         await _retime(db, item, item.event.campaign_id, None, "settings_changed")
 
 
+@commanded.on(StepsChanged)
+async def steps_changed(db: Db, events: Sequence[Recorded[StepsChanged]]) -> None:
+    """Follow-ups behind a step whose delay is another one move with it."""
+    for item in events:
+        if item.event.delay_of is not None:
+            await _retime(db, item, item.event.campaign_id, None, "settings_changed", item.event.delay_of)
+
+
 @commanded.on(CampaignDeleted)
 async def campaign_deleted(db: Db, events: Sequence[Recorded[CampaignDeleted]]) -> None:
     """Nothing of it fires; its enrollments end, its credentials go."""
@@ -217,16 +226,20 @@ async def credential_reenabled(db: Db, events: Sequence[Recorded[CredentialReena
     await release(db, "disabled", [item.event.credential_id for item in events])
 
 
-async def _retime(
+async def _retime(  # noqa: PLR0913, PLR0917  # what moves, and why
     db: Db,
-    item: Recorded[CampaignResumed] | Recorded[CampaignChanged] | Recorded[CredentialReenabled],
+    item: Recorded[CampaignResumed]
+    | Recorded[CampaignChanged]
+    | Recorded[StepsChanged]
+    | Recorded[CredentialReenabled],
     campaign_id: UUID,
     held: UUID | None,
     reason: str,
+    delay_of: int | None = None,
 ) -> None:
     """The campaign's open steps are to be timed anew; `held` (campaign or credential) waits for it."""
     key = f"{campaign_id}:{item.position}"
-    data = {"reason": reason, "held": None if held is None else str(held)}
+    data = {"reason": reason, "held": None if held is None else str(held), "delay_of": delay_of}
     found = Todo("retime", key, item.account_id, item.business_at, owner=campaign_id, scope=campaign_id, data=data)
     await todo.add(db, [found])
     if held is not None:

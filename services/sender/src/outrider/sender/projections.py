@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from outrider.events import campaign, contact, credential, delivery, enrollment, inbound
-from outrider.events.campaign import CampaignChanged, CampaignCreated
+from outrider.events.campaign import CampaignChanged, CampaignCreated, StepsChanged
 from outrider.events.credential import CredentialAdded, CredentialChanged
 from outrider.events.database import Db
 from outrider.events.gates import effect
@@ -59,6 +59,19 @@ async def campaign_changed(db: Db, events: Sequence[Recorded[CampaignChanged]]) 
         "as n (campaign_id, settings) where c.campaign_id = n.campaign_id",
         list(newest),
         list(newest.values()),
+    )
+
+
+@sending.on(StepsChanged)
+async def steps_changed(db: Db, events: Sequence[Recorded[StepsChanged]]) -> None:
+    """The newest steps hold."""
+    await _gates(db, events)
+    newest = {item.event.campaign_id: item.event.steps for item in events}
+    await db.execute(
+        "update campaigns c set steps = n.steps from unnest($1::uuid[], $2::jsonb[]) "
+        "as n (campaign_id, steps) where c.campaign_id = n.campaign_id",
+        list(newest),
+        [{"steps": [step.as_json() for step in steps]} for steps in newest.values()],
     )
 
 
