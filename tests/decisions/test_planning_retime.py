@@ -48,6 +48,7 @@ class Resume:
     now: datetime = NOW
     last_start: datetime | None = None
     last_start_of: Mapping[UUID, datetime] | None = None
+    anew: bool = False
 
     def retime(self) -> list[Retimed]:
         """What the planner answers."""
@@ -62,6 +63,7 @@ class Resume:
             now=self.now,
             last_start=self.last_start,
             last_start_of=self.last_start_of,
+            anew=self.anew,
         )
 
     def times(self) -> Times:
@@ -105,6 +107,19 @@ def test_what_is_not_overdue_stays() -> None:
     )
     waiting = row(3, second(at(seconds=1)), sent=at(days=-1))
     assert Resume([late, due, waiting]).times() == {late.enrollment_id: ((1, NOW),)}
+
+
+def test_other_waits_space_first_steps_anew_and_their_follow_ups_behind_them() -> None:
+    begins = at(minutes=10)
+    rows = [
+        replace(row(n, first(at(minutes=10 + 5 * n)), second(at(days=1, minutes=10 + 5 * n))), not_before=begins)
+        for n in range(3)
+    ]
+    told = row(9, second(at(hours=1)), sent=at(days=-1))
+    assert Resume([*rows, told], anew=True).times() == {
+        rows[n].enrollment_id: ((1, at(minutes=10 + n)), (2, at(days=1, minutes=10 + n))) for n in (1, 2)
+    }
+    assert Resume([*rows, told]).times() == {}
 
 
 def test_a_later_step_moves_as_far_as_its_delay_behind_the_moved_one() -> None:
@@ -221,7 +236,13 @@ def resumes(draw: st.DrawFn) -> Resume:
         late = timedelta(seconds=draw(st.sampled_from([0, 0, 7, 7200])))
         rows.append(replace(one, steps=one.steps[len(sent) :], previous_sent_at=sent[-1] + late if sent else None))
     now = stopped + timedelta(hours=draw(st.integers(0, 60)))
-    return Resume(rows, capacities, wait, 2 * wait, spacing, window, 7, now)
+    if anew := draw(st.booleans()):
+        wait = draw(st.sampled_from([0, 60, 7200]))
+        begins = min(
+            (one.steps[0].planned_at for one in rows if one.steps and one.steps[0].position == 1), default=None
+        )
+        rows = [replace(one, not_before=begins) for one in rows]
+    return Resume(rows, capacities, wait, 2 * wait, spacing, window, 7, now, anew=anew)
 
 
 def settled(resume: Resume, times: Times) -> list[OpenEnrollment]:
@@ -272,7 +293,7 @@ def test_after_a_resume_every_rule_holds_again(resume: Resume) -> None:
     for lane in lanes.values():
         gaps = [later - earlier for earlier, later in pairwise(sorted(lane))]
         assert all(gap >= timedelta(seconds=resume.min_wait) for gap in gaps)
-    assert replace(resume, rows=after).retime() == []
+    assert resume.anew or replace(resume, rows=after).retime() == []
     assert times == replace(resume, rows=list(reversed(resume.rows))).times()
 
 

@@ -180,6 +180,25 @@ async def test_a_pause_holds_everything_and_a_resume_spaces_what_is_overdue(foun
     assert (await found.job()).delivery_id == job.delivery_id
 
 
+async def test_other_waits_space_anew_what_is_not_due_yet(found: Office) -> None:
+    campaign, _ = await found.campaign(CampaignSettings(min_wait_seconds=900, max_wait_seconds=900))
+    await found.dispatched(campaign, await found.import_people("a@example.com", "b@example.com", "c@example.com"))
+    job = await found.job()
+    await found.send(job)
+    for settings in (
+        CampaignSettings(min_wait_seconds=900, max_wait_seconds=900, bounce_min_sends=99),  # moves nothing
+        CampaignSettings(min_wait_seconds=1800, max_wait_seconds=1800),
+    ):
+        await found.do(ChangeCampaign, campaign_id=campaign, settings=settings)
+    await found.until("they are timed anew", lambda: found.has(f"plan-{campaign}", StepsRetimed))
+    (moved,) = await found.events(f"plan-{campaign}")
+    assert isinstance(moved, StepsRetimed)
+    times = sorted((step.position, step.at - job.planned_at) for step in moved.steps)
+    assert times == [
+        (position, timedelta(days=days, seconds=1800 * n)) for position, days in ((1, 0), (2, 3)) for n in (1, 2)
+    ]
+
+
 async def test_too_many_bounces_disable_the_credential_and_the_last_one_pauses_the_campaign(found: Office) -> None:
     settings = CampaignSettings(min_wait_seconds=0, max_wait_seconds=0, bounce_min_sends=2)
     campaign, (credential,) = await found.campaign(settings, steps=ONE)

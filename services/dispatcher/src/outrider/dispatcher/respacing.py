@@ -1,19 +1,20 @@
 """To-dos `retime` and `retime_late`: open steps get new times after a resume, a change, or a step that left late."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
 
 from outrider.dispatcher import facts
-from outrider.dispatcher.campaign import Campaign
+from outrider.dispatcher.campaign import Campaign, campaign
 from outrider.dispatcher.desk import Desk, chunks
 from outrider.dispatcher.dispatching import campaign_state, window_of
 from outrider.dispatcher.holds import release
 from outrider.dispatcher.planning import OpenEnrollment, OpenStep, Retimed, differing, follow_on, retime
 from outrider.dispatcher.windows import CONTACT
 from outrider.events import vault
-from outrider.events.campaign import RetimedStep, StepsRetimed
+from outrider.events.campaign import CampaignSettings, RetimedStep, StepsRetimed
 from outrider.events.database import Row
 from outrider.events.errors import NotYet
 from outrider.events.ids import new_id
@@ -22,7 +23,7 @@ from outrider.events.todo import Todo
 
 Reason = Literal["resumed", "sent_late", "settings_changed"]
 OPEN = """
-select s.enrollment_id, s.credential_id, s.position, s.due_at, e.contact_id, p.settled_at as previous
+select s.enrollment_id, s.credential_id, s.position, s.due_at, e.contact_id, e.dispatch_id, p.settled_at as previous
 from steps s
 join enrollments e on e.enrollment_id = s.enrollment_id and e.status = 'scheduled'
 left join steps p on p.enrollment_id = s.enrollment_id and p.position = s.position - 1
@@ -38,23 +39,43 @@ group by 1
 
 
 async def respace(desk: Desk, item: Todo) -> None:
-    """What became overdue is spaced anew from now on, and what the to-do held is told again."""
+    """What became overdue, or has other waits now, is spaced anew; what the to-do held is told again."""
     await desk.fresh()
     campaign_id, reason = UUID(item.key.partition(":")[0]), item.data["reason"]
     state = await campaign_state(desk, item.account_id, campaign_id)
+    delay_of = item.data.get("delay_of")
+    before = await _before(desk, item, campaign_id) if reason == "settings_changed" else state.settings
+    anew = _waits(before) != _waits(state.settings)
+    if (
+        reason == "settings_changed"
+        and delay_of is None
+        and not anew
+        and before.send_window == state.settings.send_window
+    ):
+        return  # it was about something else
     held = None if item.data["held"] is None else UUID(item.data["held"])
     position = 0
     if state.exists:
         rows = await desk.tables.fetch(OPEN, campaign_id, None)
         if held not in {None, campaign_id}:  # a credential: the others never stopped
             rows = [row for row in rows if row["credential_id"] == held]
-        delay_of = item.data.get("delay_of")
-        position = await _retime(desk, item.account_id, campaign_id, state, rows, reason, delay_of)
+        position = await _retime(desk, item.account_id, campaign_id, state, rows, reason, delay_of, anew=anew)
     if held is not None:
         if not await desk.todos.reach(position):  # the rows must stand at their new times first
             raise NotYet(1)
         async with desk.work.acquire() as db, db.transaction():
             await release(db, f"retiming:{item.key}", [held])
+
+
+async def _before(desk: Desk, item: Todo, campaign_id: UUID) -> CampaignSettings:
+    """What held until the event that led to this."""
+    history = await desk.log.read_stream(item.account_id, campaign.stream(campaign_id))
+    position = int(item.key.partition(":")[2])
+    return campaign.fold(found.event for found in history if found.position < position).settings
+
+
+def _waits(settings: CampaignSettings) -> tuple[int, int, str]:
+    return settings.min_wait_seconds, settings.max_wait_seconds, settings.spacing
 
 
 async def respace_late(desk: Desk, todos: Sequence[Todo]) -> None:
@@ -79,6 +100,8 @@ async def _retime(  # noqa: PLR0913, PLR0917  # what is moved, for whom, and why
     rows: Sequence[Row],
     reason: Reason,
     delay_of: int | None = None,
+    *,
+    anew: bool = False,
 ) -> int:
     """The position of the last StepsRetimed; 0 when nothing moves."""
     now = desk.clock.now()
@@ -89,7 +112,8 @@ async def _retime(  # noqa: PLR0913, PLR0917  # what is moved, for whom, and why
     if reason != "sent_late":
         starts = await desk.tables.fetch(LAST_STARTS, campaign_id, now)
         last = {row["credential_id"]: row["at"] for row in starts}
-    moved = retime(
+    moved = await asyncio.to_thread(
+        retime,
         found,
         [use.capacity(now.astimezone(UTC).date()) for use in uses],
         min_wait=state.settings.min_wait_seconds,
@@ -100,6 +124,7 @@ async def _retime(  # noqa: PLR0913, PLR0917  # what is moved, for whom, and why
         now=now,
         last_start=max(last.values(), default=None),
         last_start_of=last,
+        anew=anew,
     )
     position = 0
     for part in chunks(moved if delay_of is None else differing(before, found, moved)):
@@ -107,6 +132,7 @@ async def _retime(  # noqa: PLR0913, PLR0917  # what is moved, for whom, and why
         # Begun again, it finds these moved already: the cause need not say that it is the same.
         verdict = await desk.log.append(account_id, Write(f"plan-{campaign_id}", None, [event], new_id()))
         position = verdict.position
+        await desk.kept_pace()
     return position
 
 
@@ -121,8 +147,11 @@ def _steps(moved: Sequence[Retimed]) -> tuple[RetimedStep, ...]:
 def _open(state: Campaign, rows: Sequence[Row], zones: Mapping[UUID, str]) -> list[OpenEnrollment]:
     delays = {step.position: step.delay_minutes * 60 for step in state.steps}
     by_enrollment: dict[UUID, list[Row]] = {}
+    begins: dict[UUID, datetime] = {}
     for row in rows:
         by_enrollment.setdefault(row["enrollment_id"], []).append(row)
+        if row["position"] == 1:
+            begins[row["dispatch_id"]] = min(row["due_at"], begins.get(row["dispatch_id"], row["due_at"]))
     return [
         OpenEnrollment(
             enrollment_id,
@@ -130,6 +159,7 @@ def _open(state: Campaign, rows: Sequence[Row], zones: Mapping[UUID, str]) -> li
             zones.get(mine[0]["contact_id"]),
             tuple(OpenStep(row["position"], row["due_at"], delays.get(row["position"], 0)) for row in mine),
             mine[0]["previous"],
+            begins[mine[0]["dispatch_id"]] if mine[0]["position"] == 1 else None,
         )
         for enrollment_id, mine in by_enrollment.items()
     ]

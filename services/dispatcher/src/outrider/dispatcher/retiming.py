@@ -31,6 +31,8 @@ class OpenEnrollment:
     zone: str | None
     steps: tuple[OpenStep, ...]
     previous_sent_at: datetime | None = None
+    not_before: datetime | None = None
+    """When its batch may begin: no first step of it is pulled before that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ def retime(  # noqa: PLR0913  # the campaign's settings, each by its name
     now: datetime,
     last_start: datetime | None = None,
     last_start_of: Mapping[UUID, datetime] | None = None,
+    anew: bool = False,
 ) -> list[Retimed]:
     """The enrollments with a step that moves, and its new time; those that stay are not named.
 
@@ -60,6 +63,8 @@ def retime(  # noqa: PLR0913  # the campaign's settings, each by its name
       or, with `spacing="credential"`, for each credential: follow-ups first, then first steps, each in their old order.
     * What is not overdue keeps its time, unless it must stay behind its earlier step by its delay, lies outside the
       window, or is a first step that those moved before it have caught up with: it then goes on behind them.
+    * With `anew` (other waits hold now) no first step keeps its time: each takes its new gap, from `not_before` on, and
+      its follow-ups stand their delays behind it.
     * A day's limit holds for all that moves. `used` counts what others claimed and planned: not the steps given here.
     * An enrollment whose credential has no capacity here (disabled, say) is left as it is.
 
@@ -70,7 +75,7 @@ def retime(  # noqa: PLR0913  # the campaign's settings, each by its name
     pace = Pace(Ledger(capacities), min_wait, max_wait, spacing, window, seed)
     last_of = [(last_start_of or {}).get(capacity.credential_id) for capacity in capacities]
     lanes = pace.lanes(len(capacities), ceil_seconds(now), last_start, last_of)
-    retimer = _Retimer(pace, ceil_seconds(now))
+    retimer = _Retimer(pace, ceil_seconds(now), anew=anew)
     rows = [
         _Row(row, known[row.credential_id], pace.openings(row.zone), pace.gap(row.enrollment_id))
         for row in open_enrollments
@@ -126,9 +131,11 @@ class _Row:
 
     @property
     def earliest(self) -> int:
-        """When the delay after the step that went out is over."""
-        sent = self.open.previous_sent_at
-        return 0 if sent is None else ceil_seconds(sent) + self.open.steps[0].delay_seconds
+        """When the delay after the step that went out is over, or the batch may begin."""
+        sent, begins = self.open.previous_sent_at, self.open.not_before
+        if sent is not None:
+            return ceil_seconds(sent) + self.open.steps[0].delay_seconds
+        return 0 if begins is None else ceil_seconds(begins)
 
     @property
     def is_follow_up(self) -> bool:
@@ -149,11 +156,12 @@ def _rank(head: tuple[Rank, Queue]) -> Rank:
 class _Retimer:
     """One run of `retime`."""
 
-    __slots__ = ("_now", "_pace", "moved")
+    __slots__ = ("_anew", "_now", "_pace", "moved")
 
-    def __init__(self, pace: Pace, now: int) -> None:
+    def __init__(self, pace: Pace, now: int, *, anew: bool) -> None:
         self._pace = pace
         self._now = now
+        self._anew = anew
         self.moved: list[Retimed] = []
 
     def is_spaced(self, row: _Row) -> bool:
@@ -192,9 +200,16 @@ class _Retimer:
                 insort(heads, (queue[0].rank, queue), key=_rank)
 
     def _slot(self, row: _Row, lane: Lane, caught_up: int | None) -> int:
-        stands = row.planned >= max(self._now, row.earliest) and (caught_up is None or row.planned >= caught_up)
-        wanted = row.planned if stands else max(lane.after(row.gap), row.earliest, row.planned)
+        if self._is_anew(row):
+            wanted = max(lane.after(row.gap), row.earliest)
+        elif row.planned >= max(self._now, row.earliest) and (caught_up is None or row.planned >= caught_up):
+            wanted = row.planned
+        else:
+            wanted = max(lane.after(row.gap), row.earliest, row.planned)
         return self._pace.slot(row.credential, row.hours, wanted, follow_up=row.is_follow_up)
+
+    def _is_anew(self, row: _Row) -> bool:
+        return self._anew and not row.is_follow_up
 
     def _start(self, row: _Row, at: int) -> None:
         if self._pace.ledger.counts(row.credential, follow_up=row.is_follow_up):
@@ -208,12 +223,12 @@ class _Retimer:
         times = list(moves)
         for number, step in enumerate(row.open.steps[index:], start=index):
             planned = ceil_seconds(step.planned_at)
-            wanted = max(planned, earliest, self._now)
+            wanted = max(earliest, self._now, 0 if self._is_anew(row) else planned)
             at = planned
             if wanted != planned or row.hours.first(planned) != planned:
                 self._count(row, planned, -1)
                 at = self._pace.follow_up(row.credential, row.hours, wanted, row.gap)
-                times.append((step.position, moment(at)))
+                times += [(step.position, moment(at))] if at != planned else []
             if number + 1 < len(row.open.steps):
                 earliest = at + row.open.steps[number + 1].delay_seconds
         if times:
