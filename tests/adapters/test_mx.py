@@ -11,7 +11,7 @@ import dns.rdatatype
 import dns.rrset
 import pytest
 
-from outrider.dispatcher.mx import MxResolver
+from outrider.dispatcher.mx import AT_ONCE, MxResolver
 
 ZONE: Mapping[tuple[str, str], str] = {
     ("mail.example.", "MX"): "10 mx.mail.example.",
@@ -21,6 +21,7 @@ ZONE: Mapping[tuple[str, str], str] = {
     ("bare.example.", "TXT"): '"nothing"',
 }
 ASKED: list[str] = []
+LATE = asyncio.Event()
 
 
 class Nameserver(asyncio.DatagramProtocol):
@@ -30,13 +31,24 @@ class Nameserver(asyncio.DatagramProtocol):
         """Keep what to answer on."""
         self.transport = cast("asyncio.DatagramTransport", transport)  # 3.11's own is no subclass of it
 
+    async def answer_late(self, query: dns.message.Message, addr: tuple[str, int]) -> None:
+        """Answer once somebody has given up."""
+        await LATE.wait()
+        answer = dns.message.make_response(query)
+        answer.flags |= dns.flags.RA
+        answer.answer.append(dns.rrset.from_text(query.question[0].name, 60, "IN", "MX", "10 mx.late.example."))
+        self.transport.sendto(answer.to_wire(), addr)
+
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """Answer one query."""
         query = dns.message.from_wire(data)
         question = query.question[0]
         name, kind = question.name.to_text(), dns.rdatatype.to_text(question.rdtype)
         ASKED.append(f"{name} {kind}")
-        if name == "silent.example.":
+        if name.startswith("silent"):
+            return
+        if name == "late.example.":
+            self.late = asyncio.create_task(self.answer_late(query, addr))
             return
         answer = dns.message.make_response(query)
         answer.flags |= dns.flags.RA
@@ -54,6 +66,7 @@ async def resolver() -> AsyncGenerator[MxResolver]:
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(Nameserver, local_addr=("127.0.0.1", 0))
     ASKED.clear()
+    LATE.clear()
     yield MxResolver(f"127.0.0.1:{transport.get_extra_info('sockname')[1]}")
     transport.close()
 
@@ -81,6 +94,27 @@ async def test_a_domain_is_asked_for_once(resolver: MxResolver) -> None:
     await resolver.verdicts(["mail.example"] * 100, 5)
     await resolver.verdicts(["mail.example"], 5)
     assert ASKED == ["mail.example. MX"]
+
+
+async def test_callers_that_ask_at_once_share_a_query(resolver: MxResolver) -> None:
+    found = await asyncio.gather(*(resolver.verdicts(["mail.example", "gone.example"], 5) for _ in range(10)))
+    assert found == [{"mail.example": "takes_mail", "gone.example": "takes_none"}] * 10
+    assert sorted(ASKED) == ["gone.example. MX", "mail.example. MX"]
+
+
+async def test_a_caller_that_gives_up_leaves_the_query_to_the_others(resolver: MxResolver) -> None:
+    patient = asyncio.create_task(resolver.verdicts(["late.example"], 10))
+    hasty = await resolver.verdicts(["late.example"], 0.05)
+    LATE.set()
+    assert (hasty, await patient) == ({"late.example": "unknown"}, {"late.example": "takes_mail"})
+
+
+async def test_fifty_are_asked_at_once_and_no_more(resolver: MxResolver) -> None:
+    names = {f"silent{number}.example" for number in range(AT_ONCE + 20)}
+    asking = asyncio.create_task(resolver.verdicts(names, 1.0))
+    verdicts = await asking
+    assert set(verdicts.values()) == {"unknown"}
+    assert len({asked.partition(" ")[0] for asked in ASKED}) == AT_ONCE
 
 
 async def test_nothing_is_asked_for_nobody(resolver: MxResolver) -> None:

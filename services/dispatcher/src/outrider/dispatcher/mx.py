@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import dns.asyncresolver
@@ -12,6 +13,16 @@ import dns.resolver
 Verdict = Literal["takes_mail", "takes_none", "unknown"]
 AT_ONCE: Final = 50
 PER_QUERY_SECONDS: Final = 2.0
+LONGEST_SECONDS: Final = 10.0
+"""With its repeats; most callers give up before."""
+
+
+@dataclass
+class _Question:
+    """A query under way, and how many wait for it."""
+
+    task: "asyncio.Task[Verdict]"
+    callers: int = 0
 
 
 class MxResolver:
@@ -27,35 +38,57 @@ class MxResolver:
         self._resolver.cache = dns.resolver.LRUCache(10_000)
         self._resolver.timeout = PER_QUERY_SECONDS
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._asked: dict[str, _Question] = {}
 
     async def verdicts(self, domains: Collection[str], seconds: float) -> Mapping[str, Verdict]:
-        """Every domain's verdict, one query for each; what is not answered within `seconds` is unknown."""
-        tasks = {domain: asyncio.create_task(self._verdict(domain, seconds)) for domain in set(domains)}
-        if not tasks:
-            return {}
-        _, late = await asyncio.wait(tasks.values(), timeout=seconds)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
-        return {domain: "unknown" if task in late else task.result() for domain, task in tasks.items()}
+        """Every domain's verdict; what is not answered within `seconds` is unknown.
 
-    async def _verdict(self, domain: str, seconds: float) -> Verdict:
+        One query for each, also when several callers ask at once; it ends when the last of them has given it up.
+        """
+        questions = {domain: self._question(domain) for domain in set(domains)}
+        if not questions:
+            return {}
+        try:
+            await asyncio.wait([question.task for question in questions.values()], timeout=seconds)
+            return {
+                domain: question.task.result() if question.task.done() else "unknown"
+                for domain, question in questions.items()
+            }
+        finally:
+            for domain, question in questions.items():
+                self._leave(domain, question)
+
+    def _question(self, domain: str) -> "_Question":
+        question = self._asked.get(domain)
+        if question is None or question.task.done():
+            question = self._asked[domain] = _Question(asyncio.create_task(self._verdict(domain)))
+        question.callers += 1
+        return question
+
+    def _leave(self, domain: str, question: "_Question") -> None:
+        question.callers -= 1
+        if question.callers == 0:
+            question.task.cancel()
+            if self._asked.get(domain) is question:
+                del self._asked[domain]
+
+    async def _verdict(self, domain: str) -> Verdict:
         async with self._turns:
             try:
-                answer = await self._resolver.resolve(domain, "MX", lifetime=seconds, search=False)
+                answer = await self._resolver.resolve(domain, "MX", lifetime=LONGEST_SECONDS, search=False)
             except dns.resolver.NXDOMAIN:
                 return "takes_none"
             except dns.resolver.NoAnswer:  # RFC 5321 5.1: the address record is an implicit MX
-                return await self._has_address(domain, seconds)
+                return await self._has_address(domain)
             except (dns.exception.DNSException, OSError, ValueError):
                 return "unknown"
         exchanges = [record.exchange for record in answer]
         return "takes_none" if exchanges == [dns.name.root] else "takes_mail"  # RFC 7505: a null MX
 
-    async def _has_address(self, domain: str, seconds: float) -> Verdict:
+    async def _has_address(self, domain: str) -> Verdict:
         for kind in ("A", "AAAA"):
             try:
-                await self._resolver.resolve(domain, kind, lifetime=seconds, search=False)
+                await self._resolver.resolve(domain, kind, lifetime=LONGEST_SECONDS, search=False)
             except dns.resolver.NXDOMAIN:
                 return "takes_none"
             except dns.resolver.NoAnswer:
