@@ -19,6 +19,7 @@ from outrider.reply_watcher.classifying import (
 from outrider.reply_watcher.classifying_verdicts import BounceKind, Reason
 from outrider.reply_watcher.mail import parse
 from tests.inbound_scores.labelled import Labelled
+from tests.inbound_scores.synthetic_classifying import Made, automatic_replies, dated_texts, human_replies, opt_outs
 
 NAMES: Final[dict[type[Verdict], str]] = {
     Bounce: "bounce",
@@ -131,6 +132,21 @@ def figures(reads: Sequence[Read]) -> dict[str, float | int | None]:
         "automatic_replies": _percent(one.verdict == "automatic reply" for one in automatic),
         "slowest_ms": round(max((one.millis for one in reads), default=0), 1),
     }
+
+
+def synthetic() -> dict[str, tuple[int, int]]:
+    """Of the synthetic messages, how many are read rightly, and how many there are."""
+    read_as = {
+        "automatic replies known": [isinstance(_said(one), AutomaticReply) for one in automatic_replies()],
+        "days of return right": [_said(one) == AutomaticReply(one.day) for one in dated_texts()],
+        "opt-outs known": [isinstance(_said(one), OptOut) for one in opt_outs()],
+        "human replies left alone": [isinstance(_said(one), HumanReply) for one in human_replies()],
+    }
+    return {name: (sum(right), len(right)) for name, right in read_as.items()}
+
+
+def _said(one: Made) -> Verdict:
+    return classify(parse(one.raw))
 
 
 def _percent(right: Iterable[bool]) -> float | None:

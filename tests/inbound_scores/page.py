@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from tests.inbound_scores.figures import Read, confusion, figures, hardness, worst
+from tests.inbound_scores.figures import Read, confusion, figures, hardness, synthetic, worst
 
 _WORST: Final = 10
 _WHY: Final = {
@@ -28,6 +28,7 @@ def page(reads: Sequence[Read]) -> str:
     counted = figures(reads)
     shown = {name: "-" if value is None else value for name, value in counted.items() if name != "slowest_ms"}
     rows = "\n".join(f"| {name} | {value} |" for name, value in shown.items())
+    made = "\n".join(f"| {name} | {right} | {count} |" for name, (right, count) in synthetic().items())
     faults = worst(reads)
     filtered = sum("filtered" in one.label.reasons for one, _ in faults[_WORST:])
     listed = "\n".join(f"| `{one.label.file}` | {fault} | {_why(one)} |" for one, fault in faults[:_WORST])
@@ -50,6 +51,17 @@ scores another set with a `labels.jsonl` of the same form and prints the same fi
 - `reason`: Sisimai's thirty reasons folded into our nine.
 - The rules were made with this set in view, so these figures are the best case. No part of it was kept apart from
   whoever wrote the rules; the set that is kept apart decides.
+
+## Synthetic mail in ten languages
+
+Made by `tests/inbound_scores/synthetic_classifying*.py` in our own words and in the form that 14 vendors' programs use;
+none was ever sent, and rules and words have the same author. Words of another wording, read before any rule knew them,
+gave 16 of 23 days, 9 of 25 opt-outs, and 10 of 25 people wrongly taken for opt-outs. The rules were widened and
+tightened after that, and those words are in the set now. Real mail of other wording will lie between.
+
+| | right | of |
+|---|---|---|
+{made}
 
 ## Classes
 

@@ -90,13 +90,28 @@ _DATE: Final = re.compile(
 )
 _BACK: Final = re.compile(
     r"\b(until|till?|through|thru|(be )?back( in (the )?office)?( on)?|return(ing|s)?|bis( einschlie(ß|"
-    r"ss)lich)?( zum)?|wieder|ab dem|zurück|"
+    r"ss)lich)?( zum)?|wieder|ab dem|zurück|vanaf|weer|de volta|di nuovo|"
     r"jusqu.au|de retour|retour|hasta|regres\w+|vuelv\w+|volver\w*|até|volto|retorn\w+|regress\w+|fino al?|"
     r"rientr\w+|torn\w+|tot( en met)?|terug|"
     r"do dnia|do|wrac\w+|wróc\w+|powr\w+)\b|まで|より|直到|至|到|返回|戻り|出社",
     re.IGNORECASE,
 )
+_BACK_AFTER: Final = re.compile(
+    r"\.?[^.。,,\n]{0,12}?(まで|に(戻|出社|復帰|帰社|帰国)|(から|より).{0,4}(出社|勤務|復帰|業務)|返回|回来|回到|恢复|上班|"
+    r"zurück\b|wieder\b|weer\b|terug\b|(i am|i will be|i'll be) back\b|de retour\b|de vuelta\b|di ritorno\b)",
+    re.IGNORECASE,
+)
+"""Where the word of returning follows the day, in the same clause."""
+_SPAN: Final = re.compile(
+    r"\.?\s{0,3}(to|and|through|thru|until|bis( zum)?|au|al|a|ao|à|até|tot( en met)?|t/m|do|-|\u2013|~|から|到|至)"
+    r"(\s[^\W\d]{2,12},?)?\s{0,3}",
+    re.IGNORECASE,
+)
+"""What stands between the first and the last day of an absence."""
+_MONTH_FIRST: Final = re.compile(r"until|till?|thr(ough|u)|.*back|return(ing|s)?", re.IGNORECASE)
+"""English alone writes the month first in some countries."""
 _NEAR: Final = 60
+_FARTHEST: Final = timedelta(days=366)
 _LOOKED_AT: Final = 4_000
 _NEXT_YEAR: Final = timedelta(days=180)  # a day without a year that is longer ahead is one that has passed
 
@@ -142,15 +157,23 @@ def returns_on(mail: Mail) -> date | None:
 
 
 def _named(text: str, today: date) -> Iterator[date]:
-    """Give the days named soon after a word of returning, as the nearest that are not past."""
+    """Give the days named beside a word of returning, as the nearest that are not past."""
     for word in _BACK.finditer(text):
         match = _DATE.search(text, word.end(), word.end() + _NEAR)
-        day = _day(match, today) if match else None
-        if day is not None and day <= today + timedelta(days=366):
+        day = _day(match, today, either=bool(_MONTH_FIRST.match(word.group()))) if match else None
+        if day is not None and day <= today + _FARTHEST:
+            yield day
+    before: re.Match[str] | None = None
+    for match in _DATE.finditer(text):
+        ends = before is not None and _SPAN.fullmatch(text, before.end(), match.start())
+        day = _day(match, today, either=True) if ends or _BACK_AFTER.match(text, match.end()) else None
+        before = match
+        if day is not None and day <= today + _FARTHEST:
             yield day
 
 
-def _day(match: re.Match[str], today: date) -> date | None:
+def _day(match: re.Match[str], today: date, *, either: bool) -> date | None:
+    """The day that a match names; `either`: 05/01 may be of May or of January."""
     part = match.groupdict()
     if part["y1"]:
         return _valid(int(part["y1"]), int(part["m1"]), int(part["d1"]))
@@ -164,7 +187,7 @@ def _day(match: re.Match[str], today: date) -> date | None:
     if part["sep"] == "-" and not year:
         return None  # a span or a telephone number
     readings = {_coming(year, second, first, today)}
-    if part["sep"] == "/":  # the only sign that both orders use
+    if part["sep"] == "/" and either:  # the only sign that both orders use
         readings.add(_coming(year, first, second, today))
     sure = {day for day in readings if day is not None and day >= today}
     return sure.pop() if len(sure) == 1 else None

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final, cast
 
 from flufl.bounce import all_failures  # pyright: ignore[reportUnknownVariableType]  # its argument has no type
@@ -20,6 +21,7 @@ _RETURNED: Final = frozenset(
 )
 _STANDARD: Final = frozenset({"failed", "delayed", "delivered", "relayed", "expanded"})
 
+_LINES_MAX: Final = 5_000
 _SAID_MAX: Final = 20_000  # characters: a report says it at the beginning
 
 Fields = Mapping[str, str]
@@ -184,6 +186,10 @@ def _is_daemon(address: str) -> bool:
 
 
 def _flufl(mail: Mail) -> list[str]:
+    """What flufl.bounce finds: its detectors take the whole message line by line, so none that is all lines."""
+    payloads = (part.get_payload() for part in islice(mail.message.walk(), _LINES_MAX))
+    if sum(payload.count("\n") + 1 if isinstance(payload, str) else 1 for payload in payloads) >= _LINES_MAX:
+        return []
     try:
         temporary, permanent = cast("tuple[set[bytes], set[bytes]]", all_failures(mail.message))
     except Exception:  # noqa: BLE001  # it raises of many kinds on mail that its detectors did not foresee

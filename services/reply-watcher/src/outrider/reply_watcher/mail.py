@@ -151,7 +151,7 @@ def content(part: Message) -> str:
 def _content(part: Message) -> str:
     inner = _inner(part)
     if inner:
-        return "\n\n".join(_flat(one) for one in inner)
+        return "\n\n".join(_flat(one) for one in inner[:_PARTS_MAX])
     payload = part.get_payload(decode=True)
     return _text(payload, part.get_content_charset() or "") if isinstance(payload, bytes) else ""
 
