@@ -144,6 +144,38 @@ async def test_a_campaign_whose_last_enrollment_is_deleted_is_complete(client: h
     async with asyncio.timeout(60):
         while (await client.get(campaign)).json()["completed_at"] is None:
             continue
+    import_id, _ = await brought_in(client, {"email": "later@deleted.example"})
+    await client.post(f"{campaign}/enroll", json={"contact_import_id": import_id})
+    assert (await client.post(f"{campaign}/dispatch")).json()["scheduled"] == 1
+    shown = (await client.get(campaign)).json()
+    assert (shown["status"], shown["completed_at"]) == ("active", None), "a later dispatch clears it"
+
+
+async def test_the_audits_take_their_filters_and_name_what_they_do_not_know(client: httpx.AsyncClient) -> None:
+    campaign = await made(client)
+    import_id, contacts = await brought_in(client, *({"email": f"s{number}@skips.example"} for number in range(3)))
+    await client.post("/suppressions", json={"suppression": {"value": "s0@skips.example"}})
+    for _ in range(2):
+        await client.post(f"{campaign}/enroll", json={"contact_import_id": import_id})
+    skips = (await client.get(f"{campaign}/skips")).json()
+    assert sorted(skip["kind"] for skip in skips) == ["already_enrolled"] * 2 + ["suppressed"] * 2
+    assert {skip["contact_id"] for skip in skips} == set(contacts)
+    assert len((await client.get(f"{campaign}/skips?kind=already_enrolled&limit=1")).json()) == 1
+    assert (await client.get(f"{campaign}/skips?kind=mx_invalid")).json() == []
+    skipped = (await client.get(campaign)).json()["skipped"]
+    assert (skipped["suppressed"], skipped["already_enrolled"], skipped["bounced"]) == (2, 2, 0)
+    assert len((await client.get(f"{campaign}/enrollments?status=pending&batch_number=1")).json()) == 2
+    assert (await client.get(f"{campaign}/enrollments?batch_number=2")).json() == []
+    assert (await client.get(f"{campaign}/replies?limit=1")).json() == []
+    for path, field in (
+        ("skips?kind=unknown", "kind"),
+        ("skips?limit=0", "limit"),
+        ("enrollments?status=unknown", "status"),
+        ("enrollments?batch_number=-1", "batch_number"),
+        ("replies?limit=x", "limit"),
+        ("replies?kind=x", "kind"),
+    ):
+        assert fields(await client.get(f"{campaign}/{path}")) == [field]
 
 
 async def test_a_test_send_names_what_is_wrong_before_anything_is_sent(
