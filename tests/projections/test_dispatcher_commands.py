@@ -9,6 +9,7 @@ from outrider.events import vault
 from outrider.events.account import ChangePlan
 from outrider.events.campaign import (
     CampaignNotFound,
+    CampaignPaused,
     CampaignSettings,
     DailyLimitReached,
     DeleteCampaign,
@@ -24,7 +25,7 @@ from outrider.events.campaign import (
     StepPlan,
 )
 from outrider.events.contact import ContactNotFound, DeleteImport, ImportCompleted, ImportContacts, UnsubscribeContact
-from outrider.events.credential import CredentialRemoved
+from outrider.events.credential import CredentialRemoved, RemoveCredential
 from outrider.events.enrollment import (
     ContactAlreadyEnrolled,
     ContactSkipped,
@@ -168,6 +169,25 @@ async def test_a_pause_answers_once_what_was_claimed_has_an_outcome(found: Offic
     await found.do(ResumeCampaign, campaign_id=campaign)
     await found.report(job, found.sent(job))
     assert (await found.do(PauseCampaign, campaign_id=campaign)).body["in_flight"] == 0
+
+
+async def test_a_campaign_is_paused_with_its_last_credential_and_not_before(found: Office) -> None:
+    import_id = await found.import_people("ada@example.com")
+    campaign, credentials = await found.campaign(credentials=2)
+    await found.dispatched(campaign, import_id)
+    stream = f"campaign-{campaign}"
+    for gone in credentials:
+        assert not await found.has(stream, CampaignPaused)
+        await found.do(RemoveCredential, campaign_id=campaign, credential_id=gone)
+
+        async def is_judged() -> bool:
+            return not await found.desk.work.fetchval(
+                "select count(*) from todos where kind = 'pause_campaign' and done_at is null"
+            )
+
+        await found.desk.todos.reach(await found.desk.log.last_position())
+        await found.until("the campaign without it is judged", is_judged)
+    assert await found.has(stream, CampaignPaused)
 
 
 async def test_unsubscribing_ends_every_enrollment_of_the_contact(found: Office) -> None:

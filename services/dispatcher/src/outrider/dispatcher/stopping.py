@@ -16,10 +16,10 @@ from outrider.events import vault
 from outrider.events.campaign import CampaignDeleted
 from outrider.events.contact import ContactNotFound, ContactUnsubscribed, UnsubscribeContact
 from outrider.events.delivery import DeliveryEvent
-from outrider.events.errors import Conflict
+from outrider.events.errors import Conflict, NotYet
 from outrider.events.ids import enrollment_id, new_id
 from outrider.events.inbound import ComplaintReceived, InboundEvent, OptOutReceived, ReplyReceived
-from outrider.events.log import Write
+from outrider.events.log import Expect, Write
 from outrider.events.message import Event
 from outrider.events.todo import Todo
 
@@ -130,12 +130,20 @@ async def judge_credential(desk: Desk, item: Todo) -> None:
 
 
 async def pause_campaign(desk: Desk, item: Todo) -> None:
-    """An active campaign without a usable credential is paused."""
+    """An active campaign without a usable credential is paused, unless the one that went is back at that moment."""
     await desk.fresh()
-    campaign_id = UUID(item.key.partition(":")[0])
+    campaign_id, gone = UUID(item.key.partition(":")[0]), UUID(item.data["credential_id"])
+    stream = credential.stream(gone)
+    history = await desk.log.read_stream(item.account_id, stream)
+    if credential.fold(found.event for found in history).status == "enabled":
+        return
     usable = await facts.usable_credentials(desk.tables, campaign_id)
     decide = partial(pause_without_credential, campaign_id, usable)
-    await desk.log.transact(item.account_id, campaign, campaign_id, decide, cause=cause_of(item))
+    as_it_is = Expect(stream, len(history))
+    try:
+        await desk.log.transact(item.account_id, campaign, campaign_id, decide, cause=cause_of(item), expect=[as_it_is])
+    except Conflict:
+        raise NotYet(1) from None
 
 
 async def delete_campaign(desk: Desk, item: Todo) -> None:

@@ -215,7 +215,10 @@ async def credential_removed(db: Db, events: Sequence[Recorded[CredentialRemoved
 
 def _pause(item: Recorded[CredentialDisabled] | Recorded[CredentialRemoved]) -> Todo:
     campaign_id, key = item.event.campaign_id, f"{item.event.campaign_id}:{item.position}"
-    return Todo("pause_campaign", key, item.account_id, item.business_at, owner=campaign_id, scope=campaign_id)
+    data = {"credential_id": str(item.event.credential_id)}
+    return Todo(
+        "pause_campaign", key, item.account_id, item.business_at, owner=campaign_id, scope=campaign_id, data=data
+    )
 
 
 @commanded.on(CredentialReenabled)
