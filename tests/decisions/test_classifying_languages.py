@@ -29,6 +29,14 @@ def test_people_who_come_near_to_them_are_left_alone() -> None:
     assert taken == []
 
 
+@pytest.mark.parametrize("end", ["です", "お願いします", "thanks ", "la la ", "Anna "])
+def test_a_wish_with_a_long_tail_is_read_at_once(end: str) -> None:
+    head = b"From: bob@example.com\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+    began = time.process_time()
+    classify(parse(head + f"配信を停止してください。Unsubscribe me {end * (230 // len(end))}x".encode()))
+    assert time.process_time() - began < 3
+
+
 @pytest.mark.parametrize("line", [b"a\n", b"\n\n", b"<a@b.c>\n", b"550 5.1.1 \n", b"user ", b"\xe4\xb8\x8d"])
 def test_no_mail_takes_long(line: bytes) -> None:
     """As much as is fetched of one message (128 KiB): processor time, and much more of it than is needed."""

@@ -55,9 +55,16 @@ scores another set with a `labels.jsonl` of the same form and prints the same fi
 ## Synthetic mail in ten languages
 
 Made by `tests/inbound_scores/synthetic_classifying*.py` in our own words and in the form that 14 vendors' programs use;
-none was ever sent, and rules and words have the same author. Words of another wording, read before any rule knew them,
-gave 16 of 23 days, 9 of 25 opt-outs, and 10 of 25 people wrongly taken for opt-outs. The rules were widened and
-tightened after that, and those words are in the set now. Real mail of other wording will lie between.
+none was ever sent, and rules and words have the same author. Words of another wording, read before any rule knew them:
+
+| round | days of return | opt-outs known | people taken for opt-outs |
+|---|---|---|---|
+| first | 16 of 23 | 9 of 25 | 10 of 25 |
+| second, written to mislead | 12 of 14 | 13 of 28 | 13 of 20 |
+
+After the first the patterns were widened. After the second nothing may follow a wish but a closed set of courtesies,
+which left all 20 people alone. Most of those words are in the set now. Of real opt-outs in other words about half will
+be missed: they count as replies, which stop the campaign for that person all the same.
 
 | | right | of |
 |---|---|---|
