@@ -10,7 +10,7 @@ from outrider.api.paging import as_id
 from outrider.api.presenting import enrolled
 from outrider.api.problems import CommandNotFound
 from outrider.events.campaign import EnrollImport
-from outrider.events.contact import AddContact, ChangeContact, SuppressAddress
+from outrider.events.contact import AddContact, ChangeContact, ImportContacts, SuppressAddress
 from outrider.events.message import Json
 from outrider.events.outreach import ChangeOutreach, CreateOutreach
 from outrider.events.test_send import SendTest
@@ -18,6 +18,7 @@ from outrider.events.test_send import SendTest
 Present = Callable[[Call, Json], Awaitable[Json]]
 PEOPLE: Mapping[str, Present] = {
     EnrollImport.__name__: enrolled,
+    ImportContacts.__name__: contacts.imported,
     AddContact.__name__: contacts.presented,
     ChangeContact.__name__: contacts.presented,
     SendTest.__name__: sending_tests.presented,
