@@ -14,11 +14,13 @@ from outrider.events.bus import COMMANDS_STREAM, MAX_DELIVER, Bus
 from outrider.events.commands import Commands
 from outrider.events.errors import NotYet, Unavailable
 from outrider.events.message import Job
+from outrider.events.taking import Taking
 from tests.kernel.until import until
 from tests.support.kernel import ACCOUNT, kernel
 from tests.support.servers import Server
 
-SUBJECT = "cmd.send.7"
+PARTITION = 7
+SUBJECT = f"cmd.send.{PARTITION}"
 
 
 class Count(Job):
@@ -50,6 +52,12 @@ class Worker:
             raise failures.pop(0)
         self.done.append(job.number)
 
+    takings: list[Taking] = field(default_factory=list[Taking])
+
+    async def stop(self) -> None:
+        """Nothing is taken any more."""
+        await asyncio.gather(*(taking.stop() for taking in self.takings))
+
     async def left(self) -> int:
         """How many messages JetStream still keeps."""
         return int((await self.bus.broker.connection.jetstream().stream_info(COMMANDS_STREAM)).state.messages)
@@ -64,17 +72,20 @@ async def worker(urls: Mapping[str, str], nats_url: str, workers: int = 4) -> As
     async with kernel(urls, "sender") as k:
         found = Worker(Bus(nats_url, Commands(k.pool, k.clock), "worker"))
         found.hold.set()
-        found.bus.take("sender", Count, found.handle, workers)
+        found.takings += [found.bus.take(f"sender-{number}", Count, found.handle, workers) for number in (PARTITION, 8)]
         await found.bus.start()
+        for taking in found.takings:
+            taking.start()
         try:
             yield found
         finally:
+            await found.stop()
             await found.bus.stop()
 
 
 async def test_every_job_is_carried_out_once_and_acknowledged(urls: Mapping[str, str], bus_url: str) -> None:
     async with worker(urls, bus_url) as one, worker(urls, bus_url) as two:
-        await asyncio.gather(*(one.bus.tell(count(number), f"cmd.send.{number % 64}") for number in range(200)))
+        await asyncio.gather(*(one.bus.tell(count(number), f"cmd.send.{7 + number % 2}") for number in range(200)))
         await until("all are done", lambda: len(one.done) + len(two.done) == 200)
         assert sorted(one.done + two.done) == list(range(200))
         await until("all are acknowledged", lambda: nothing_left(one))
@@ -135,7 +146,7 @@ async def test_no_more_than_so_many_are_at_it_and_stopping_waits_for_them(
         for number in range(10):
             await w.bus.tell(count(number), SUBJECT)
         await until("three are at it", lambda: len(w.begun) == 3)
-        stopping = asyncio.create_task(w.bus.stop())
+        stopping = asyncio.create_task(w.stop())
         await asyncio.wait([stopping], timeout=0.1)
         assert not stopping.done()
         w.hold.set()

@@ -211,8 +211,8 @@ class Mailing:
         jetstream = self.bus.broker.connection.jetstream()
 
         async def empty() -> bool:
-            info = await jetstream.consumer_info(COMMANDS_STREAM, "sender")
-            return not info.num_pending and not info.num_ack_pending
+            found = await jetstream.consumers_info(COMMANDS_STREAM)
+            return not any(info.num_pending or info.num_ack_pending for info in found)
 
         await until("jobs taken", empty, seconds)
 
@@ -221,7 +221,7 @@ class Mailing:
         jetstream = self.bus.broker.connection.jetstream()
 
         async def out() -> bool:
-            return not (await jetstream.consumer_info(COMMANDS_STREAM, "sender")).num_pending
+            return not any(info.num_pending for info in await jetstream.consumers_info(COMMANDS_STREAM))
 
         await until("jobs handed out", out)
 

@@ -5,14 +5,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
 from faststream import AckPolicy
-from faststream.exceptions import IncorrectState, NackMessage, RejectMessage
+from faststream.exceptions import NackMessage, RejectMessage
 from faststream.nats import JStream, NatsBroker, PullSub
 from faststream.nats.annotations import NatsMessage
-from nats.errors import Error as NatsError
+from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
 from outrider.events.commands import Commands, Handler, Verdict
@@ -20,12 +21,14 @@ from outrider.events.database import DISCONNECTED, heed_cancellation, passing
 from outrider.events.errors import NotYet, Unavailable
 from outrider.events.message import Command, Job, Message
 from outrider.events.streams import COMMANDS_STREAM, EVENTS_STREAM, MAX_DELIVER, SERVICES, consumer, declare
+from outrider.events.taking import LOST, Ack, Answer, Nak, Taking, Term
 from outrider.events.telemetry import logger, trace_context, traced
 
 __all__ = [
     "BELL",
     "COMMANDS_STREAM",
     "EVENTS_STREAM",
+    "LOST",
     "MAX_DELIVER",
     "SERVICES",
     "VERDICTS",
@@ -39,8 +42,6 @@ WATCH_SECONDS = 2.0
 RETELL_SECONDS = 5.0
 LOOK_SECONDS = 0.5
 """The bell of a verdict may be missed: whoever waits for one looks this often."""
-LOST: tuple[type[Exception], ...] = (NatsError, OSError, IncorrectState)
-"""What nats-server, gone or not yet there, looks like from here."""
 UNANSWERED: tuple[type[Exception], ...] = (*LOST, TimeoutError)
 BROKEN: tuple[type[Exception], ...] = (*LOST, ExceptionGroup)
 """And what it looks like to several subscribers at once."""
@@ -110,17 +111,20 @@ class Bus:
         if not await self.broker.ping(1.0):
             return ["nats-server does not answer"]
         try:
-            missing = [durable for durable in sorted(self._consumers) if not await self._stands(durable)]
+            missing = await self._missing()
         except LOST:
             return ["JetStream does not answer"]
         return [f"JetStream has no consumer {durable}" for durable in missing]
 
-    async def _stands(self, durable: str) -> bool:
+    async def _missing(self) -> Sequence[str]:
+        """The consumers that this process takes from and that do not stand."""
+        if not self._consumers:
+            return []
         try:
-            await self.broker.connection.jetstream(timeout=1.0).consumer_info(COMMANDS_STREAM, durable)
+            found = await self.broker.connection.jetstream(timeout=1.0).consumers_info(COMMANDS_STREAM)
         except NotFoundError:
-            return False
-        return True
+            found = []
+        return sorted(self._consumers - {one.name for one in found})
 
     async def watch(self) -> None:
         """Declare streams and consumers again, for ever, when nats-server came back without its data.
@@ -130,9 +134,9 @@ class Bus:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             try:
-                if all([await self._stands(durable) for durable in self._consumers]):
+                if not (missing := await self._missing()):
                     continue
-                _log.error("bus.lost_its_streams", consumers=sorted(self._consumers))
+                _log.error("bus.lost_its_streams", consumers=missing)
                 await declare(self._nats_url)
             except LOST as error:
                 _log.warning("bus.waits", error=repr(error)[:300])
@@ -259,13 +263,17 @@ class Bus:
 
         self._subscribe(service, handle, workers=8)
 
-    def take(self, service: str, kind: type[J], handle: Callable[[J], Awaitable[None]], workers: int) -> None:
-        """Carry out this service's jobs; acknowledged when `handle` returns, delivered again when it raises."""
+    def take(self, durable: str, kind: type[J], handle: Callable[[J], Awaitable[None]], workers: int) -> Taking:
+        """Carry out these jobs between `start` and `stop` of what is answered.
+
+        They are acknowledged when `handle` returns, and delivered again when it raises.
+        """
 
         async def take_one(text: str) -> None:
             await handle(kind.parse(text))
 
-        self._subscribe(service, take_one, workers)
+        self._consumers.add(durable)
+        return Taking(lambda: self.broker.connection, durable, partial(self._carried_out, take_one), workers)
 
     async def inquire(self, what: str, inquiry: Inquiry, seconds: float) -> str | None:
         """What one of those who `answer` this says; None where none did in time. Nothing is kept of it."""
@@ -284,33 +292,45 @@ class Bus:
 
         self.broker.subscriber(f"ask.{what}", queue=what, max_workers=INQUIRIES)(reply)
 
-    def _subscribe(self, service: str, handle: Callable[[str], Awaitable[None]], workers: int) -> None:
-        """Consume from the service's durable. What raises is delivered again later, never dropped, never at once."""
+    def _subscribe(self, durable: str, handle: Callable[[str], Awaitable[None]], workers: int) -> None:
+        """Consume from this durable as long as the bus is started."""
 
         async def consume(text: str, message: NatsMessage) -> None:
-            delivered, subject = message.raw_message.metadata.num_delivered, message.raw_message.subject
-            try:
-                with traced(message.headers.get("traceparent")):
-                    await handle(text)
-            except NotYet as later:
-                if delivered >= MAX_DELIVER:  # patience has no end: the last copy makes room for a fresh one
-                    await self.broker.publish(text, subject, stream=COMMANDS_STREAM, timeout=PUBLISH_SECONDS)
-                    return
-                raise NackMessage(delay=later.seconds) from later
-            except Exception as error:
-                if delivered >= MAX_DELIVER:
-                    _log.exception("message.dead", subject=subject, delivered=delivered)
-                    raise RejectMessage from error  # the row that told it tells it again
-                _log.warning("message.failed", subject=subject, error=repr(error)[:300])
-                raise NackMessage(delay=min(30.0, 2.0**delivered)) from error
+            del text
+            match await self._carried_out(handle, message.raw_message):
+                case Nak(seconds):
+                    raise NackMessage(delay=seconds)
+                case Term():
+                    raise RejectMessage
+                case Ack():
+                    pass
 
-        self._consumers.add(service)
+        self._consumers.add(durable)
         self.broker.subscriber(
-            SERVICES[service],
-            durable=service,
+            SERVICES[durable],
+            durable=durable,
             stream=JStream(COMMANDS_STREAM, declare=False),
-            config=consumer(service, SERVICES[service]),
+            config=consumer(durable, SERVICES[durable]),
             pull_sub=PullSub(batch_size=1, timeout=1.0),  # what one replica held back another could do
             max_workers=workers,
             ack_policy=AckPolicy.NACK_ON_ERROR,
         )(consume)
+
+    async def _carried_out(self, handle: Callable[[str], Awaitable[None]], message: Msg) -> Answer:
+        """How the message is answered. What raises is delivered again later, never dropped, never at once."""
+        delivered, subject, text = message.metadata.num_delivered, message.subject, message.data.decode()
+        try:
+            with traced((message.headers or {}).get("traceparent")):
+                await handle(text)
+        except NotYet as later:
+            if delivered < MAX_DELIVER:
+                return Nak(later.seconds)
+            # Patience has no end: the last copy makes room for a fresh one.
+            await self.broker.publish(text, subject, stream=COMMANDS_STREAM, timeout=PUBLISH_SECONDS)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the message is answered
+            if delivered >= MAX_DELIVER:
+                _log.exception("message.dead", subject=subject, delivered=delivered)
+                return Term()  # the row that told it tells it again
+            _log.warning("message.failed", subject=subject, error=repr(error)[:300])
+            return Nak(min(30.0, 2.0**delivered))
+        return Ack()

@@ -2,7 +2,11 @@
 # nats-py leaves some options without a type.
 """What JetStream keeps: the streams, and each service's durable consumer."""
 
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
+from typing import Final
 
 import nats
 from nats.js.api import AckPolicy as ConsumerAckPolicy
@@ -11,13 +15,16 @@ from nats.js.errors import NotFoundError
 
 COMMANDS_STREAM = "COMMANDS"
 EVENTS_STREAM = "EVENTS"
-SERVICES = {
+SEND_PARTITIONS: Final = 64
+SERVICES: Final[Mapping[str, str]] = {
     "dispatcher": "cmd.dispatcher",
     "api": "cmd.api",
-    "sender": "cmd.send.>",
     "sender_tests": "cmd.tests",
+    **{f"sender-{number}": f"cmd.send.{number}" for number in range(SEND_PARTITIONS)},
 }
-"""Each durable consumer, of a service or of one line of its work, and the subjects that it takes."""
+"""Each durable consumer, of a service or of one line of its work, and the subject that it takes."""
+FORMER: Final = ("sender",)
+"""Consumers of earlier versions: two of one subject are not allowed."""
 ACK_WAIT_SECONDS = 30
 MAX_DELIVER = 20
 
@@ -49,8 +56,10 @@ async def declare(nats_url: str) -> None:
                 await jetstream.update_stream(stream)
             except NotFoundError:
                 await jetstream.add_stream(stream)
-        for durable, subject in SERVICES.items():
-            await jetstream.add_consumer(COMMANDS_STREAM, consumer(durable, subject))
+        for durable in FORMER:
+            with suppress(NotFoundError):
+                await jetstream.delete_consumer(COMMANDS_STREAM, durable)
+        await asyncio.gather(*(jetstream.add_consumer(COMMANDS_STREAM, consumer(*one)) for one in SERVICES.items()))
     finally:
         await client.close()
 
