@@ -27,7 +27,7 @@ async def test_a_killed_sender_doubles_nothing_and_what_it_had_in_flight_is_show
     await sink.until(lambda: stalled <= {mail.recipient for mail in sink.messages})
     first.kill("sender")
     await post.tell(*jobs)  # as the dispatcher would after 10 minutes
-    outcomes = await post.settled(*jobs)
+    outcomes = await post.settled(*jobs, seconds=120)  # what the killed one had pulled comes again after 30 s
     taken = Counter(mail.recipient for mail in sink.messages)
     assert set(taken.values()) == {1}, "a step was mailed twice"
     sent, unknown = (
