@@ -100,6 +100,7 @@ async def lanes(desk: Desk) -> Mapping[UUID, Places]:
     if not due:
         return {}
     told = {row["lane"]: row for row in await desk.work.fetch(TOLD, due, real)}
+    await desk.facts.reach(desk.todos.position)  # else a claim may be in neither figure, for a moment
     found: dict[UUID, Places] = {}
     for row in await desk.tables.fetch(LEFT, due, now.astimezone(UTC).date()):
         mine = told.get(row["credential_id"], {"told": 0, "unclaimed": 0, "unclaimed_firsts": 0})
