@@ -12,7 +12,7 @@ from outrider.events.commands import Commands, Verdict
 from outrider.events.database import Forbidden
 from outrider.events.errors import Unavailable
 from outrider.events.message import Event
-from tests.kernel.deciding import change, decider, gateway, redeliver
+from tests.kernel.deciding import change, decider, everything_seen, gateway, redeliver
 from tests.kernel.until import until
 from tests.support.kernel import ACCOUNT, counter, kernel
 from tests.support.servers import Server
@@ -156,9 +156,21 @@ async def test_without_a_database_nothing_is_accepted(urls: Mapping[str, str], b
             await bus.ask(change(2), "dispatcher", 0)
 
 
-async def test_a_verdict_is_not_for_the_sender_to_give(urls: Mapping[str, str], bus_url: str) -> None:
-    async with gateway(urls, bus_url) as bus, kernel(urls, "sender") as sender:
+@pytest.mark.parametrize(("service", "others"), [("dispatcher", "sender"), ("sender_tests", "dispatcher")])
+async def test_a_verdict_is_for_nobody_else_to_give(
+    urls: Mapping[str, str], bus_url: str, service: str, others: str
+) -> None:
+    async with gateway(urls, bus_url) as bus, kernel(urls, others) as other:
         command = change(2)
-        await bus.ask(command, "dispatcher", 0, 0)
+        await bus.ask(command, service, 0, 0)
+        commands = Commands(other.pool, other.clock)
+        assert await commands.verdict(command.command_id) is None
+        assert not await commands.carry_out(command.command_id, {}, everything_seen)
+        assert await other.pool.execute("update log.commands set status = 'succeeded'") == "UPDATE 0"
+        assert (await bus.ask(command, service, 0, 0)).status == "accepted"
+
+
+async def test_a_verdict_is_not_for_the_reply_watcher_to_give(urls: Mapping[str, str]) -> None:
+    async with kernel(urls, "reply_watcher") as watcher:
         with pytest.raises(Forbidden):
-            await Commands(sender.pool, sender.clock).verdict(command.command_id)
+            await Commands(watcher.pool, watcher.clock).verdict(uuid4())

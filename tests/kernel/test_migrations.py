@@ -86,7 +86,10 @@ async def test_a_role_touches_only_its_own_schemas(urls: Mapping[str, str], memb
             "dispatcher",
             ["insert into log.commands (command_id) values (gen_random_uuid())", "delete from log.commands"],
         ),
-        ("sender", ["select status from log.commands", "delete from log.vault"]),
+        (
+            "sender",
+            ["update log.commands set request = '{}'", "delete from log.commands", "delete from log.vault"],
+        ),
         ("reply_watcher", ["select status from log.commands", "delete from log.vault"]),
     ],
 )
