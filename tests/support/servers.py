@@ -17,9 +17,8 @@ import asyncpg
 from outrider.events.database import migrate
 from outrider.local import nats, postgres
 from outrider.local.home import Home, Ports
-from outrider.local.keys import Keys
+from outrider.local.keys import Keys, role_url
 from outrider.local.machine import Machine
-from outrider.local.services import role_url
 from outrider.local.serving import Part
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # files of a test cluster: 10 ms a database here, up to 400 ms on a disk

@@ -71,6 +71,29 @@ def account_list(*, as_json: bool) -> None:
 
 
 @click.group()
+def keys() -> None:
+    """Make the secrets of a deployment."""
+
+
+@keys.command("new")
+@click.option("--database-url", required=True, help="Postgres, as an owner who may create roles.")
+@click.option("--nats-url", required=True, help="nats-server, with user and password.")
+def keys_new(database_url: str, nats_url: str) -> None:
+    """Print every secret of a new deployment, fresh, one KEY=value a line. Nothing is kept: keep them yourself.
+
+    As the Secret that the chart wants: `outrider keys new --database-url ... --nats-url ... |
+    kubectl create secret generic outrider --from-env-file=/dev/stdin`
+
+    For a new deployment only. Whoever loses HASH_KEY can no longer tell which mail an answer belongs to; whoever loses
+    SEAL_PRIVATE_KEY has to ask every customer for every mail password again.
+    """
+    from outrider.local.keys import Keys  # noqa: PLC0415  # `--help` needs none of it
+
+    for key, value in Keys.fresh().deployment(database_url, nats_url).items():
+        click.echo(f"{key}={value}")
+
+
+@click.group()
 def dead() -> None:
     """See what was given up, and have it tried again.
 
@@ -192,4 +215,4 @@ def rebuild(name: str, *, as_json: bool) -> None:
     click.echo(f"its reader was held for {figures['held_seconds']} s")
 
 
-COMMANDS = (account, dead, audit, doctor, rebuild)
+COMMANDS = (account, dead, audit, doctor, rebuild, keys)

@@ -6,6 +6,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from nacl.public import PrivateKey
 
@@ -40,12 +41,38 @@ class Keys:
             passwords={role: secrets.token_urlsafe(24) for role in ROLES},
         )
 
+    def deployment(self, database_url: str, nats_url: str) -> dict[str, str]:
+        """Answer what the Secret of a deployment holds (deploy/helm): these keys, and where the servers are."""
+        return {
+            "DATABASE_URL_OWNER": database_url,
+            **{
+                f"DATABASE_URL_{role.removeprefix('outrider_').upper()}": role_url(database_url, role, password)
+                for role, password in self.passwords.items()
+            },
+            **{
+                f"ROLE_PASSWORD_{role.removeprefix('outrider_').upper()}": password
+                for role, password in self.passwords.items()
+            },
+            "NATS_URL": nats_url,
+            "HASH_KEY": self.hash_key,
+            "SEAL_PUBLIC_KEY": self.seal_public_key,
+            "SEAL_PRIVATE_KEY": self.seal_private_key,
+            "OPERATOR_TOKEN": self.operator_token,
+        }
+
     @classmethod
     def kept(cls, path: Path) -> "Keys":
         """Answer those in the file, made at the first call."""
         if not path.exists():
             write_private(path, json.dumps(asdict(cls.fresh()), indent=1))
         return cls(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def role_url(owner_url: str, role: str, password: str) -> str:
+    """Answer the same database's URL for another login role."""
+    parts = urlsplit(owner_url)
+    place = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{role}:{password}@{place}").geturl()
 
 
 def _text(key: bytes) -> str:

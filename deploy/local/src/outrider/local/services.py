@@ -5,10 +5,9 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from outrider.local.home import Ports
-from outrider.local.keys import Keys
+from outrider.local.keys import Keys, role_url
 from outrider.local.serving import PREFIX, Part, answers, end_stray
 
 SERVICES = ("sender", "reply-watcher", "dispatcher", "api")
@@ -39,12 +38,6 @@ def wishes(environment: Mapping[str, str]) -> dict[str, str]:
 def module(service: str) -> str:
     """`reply-watcher` is `outrider.reply_watcher`."""
     return f"outrider.{service.replace('-', '_')}"
-
-
-def role_url(owner_url: str, role: str, password: str) -> str:
-    """Answer the same database's URL for another login role."""
-    parts = urlsplit(owner_url)
-    return parts._replace(netloc=f"{role}:{password}@{parts.hostname}:{parts.port}").geturl()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,28 @@
+{{/*
+What each process is: facts of this version, not values. `secrets` are the keys of the Secret that it is given, by the
+name of its environment variable; `flows` are what it may reach.
+*/}}
+{{- define "outrider.components" -}}
+api:
+  module: outrider.api
+  role: API
+  http: true
+  secrets: {OUTRIDER_SEAL_PUBLIC_KEY: SEAL_PUBLIC_KEY, OUTRIDER_OPERATOR_TOKEN: OPERATOR_TOKEN}
+  flows: [postgres, nats, dns]
+dispatcher:
+  module: outrider.dispatcher
+  role: DISPATCHER
+  consumer: dispatcher
+  secrets: {}
+  flows: [postgres, nats, dns]
+sender:
+  module: outrider.sender
+  role: SENDER
+  secrets: {OUTRIDER_SEAL_PRIVATE_KEY: SEAL_PRIVATE_KEY}
+  flows: [postgres, nats, dns, smtp]
+reply-watcher:
+  module: outrider.reply_watcher
+  role: REPLY_WATCHER
+  secrets: {OUTRIDER_SEAL_PRIVATE_KEY: SEAL_PRIVATE_KEY}
+  flows: [postgres, nats, dns, imap]
+{{- end -}}
