@@ -31,7 +31,8 @@ async def test_without_a_database_nothing_is_accepted_and_with_it_everything_aga
         gone = await answered(client, 503)
         assert gone.json()["code"] == "unavailable"
         assert int(gone.headers["retry-after"]) > 0
-        assert (await client.post("/api_keys", json={"label": "meanwhile"})).status_code == 503
+        key = {"Idempotency-Key": "while-it-was-down"}
+        assert (await client.post("/api_keys", json={"label": "meanwhile"}, headers=key)).status_code == 503
         assert (await client.get("/health/live")).status_code == 200
         assert (await client.get("/health/ready")).status_code == 503
         postgres_server.revive()
@@ -39,6 +40,9 @@ async def test_without_a_database_nothing_is_accepted_and_with_it_everything_aga
         assert (await client.post("/api_keys", json={"label": "after"})).status_code in {201, 202}
         labels = {key["label"] for key in (await client.get("/api_keys")).json()}
         assert "meanwhile" not in labels
+        again = await client.post("/api_keys", json={"label": "meanwhile"}, headers=key)
+        assert again.status_code in {201, 202}, "what failed here is no answer to replay"
+        assert "idempotency-replayed" not in again.headers
 
 
 async def test_a_command_that_nobody_carried_out_in_time_is_shown_as_expired_and_never_carried_out(

@@ -172,7 +172,9 @@ class Bus:
             if waiting := self._asked.get(UUID(text)):
                 waiting.set()
 
-    async def ask(self, command: Command, service: str, seen: int, seconds: float = 5.0) -> Verdict:
+    async def ask(
+        self, command: Command, service: str, seen: int, seconds: float = 5.0, asker: UUID | None = None
+    ) -> Verdict:
         """The command is kept and told; its verdict, or `accepted` when none came within `seconds`.
 
         Raises Unavailable when it is not known to be kept: ask again with the same command_id. Once it is kept, a bus
@@ -181,7 +183,7 @@ class Bus:
         arrived = self._asked.setdefault(command.command_id, asyncio.Event())
         try:
             try:
-                await self._commands.accept(command, service, seen)
+                await self._commands.accept(command, service, seen, asker)
             except DISCONNECTED as error:
                 raise Unavailable(f"database: {error!r}") from error
             with suppress(TimeoutError):

@@ -24,8 +24,8 @@ DECISIONS = 6
 _log = logger(__name__)
 INSERT = """
 insert into log.commands
-    (command_id, account_id, kind, service, target, request, seen, meta, expires_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    (command_id, account_id, kind, service, target, request, seen, meta, expires_at, asker)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 on conflict (command_id) do nothing
 """
 LOOK = """
@@ -106,7 +106,7 @@ class Commands:
         self._decided = asyncio.Condition()
         self._room = asyncio.Semaphore(DECISIONS)
 
-    async def accept(self, command: Command, service: str, seen: int) -> None:
+    async def accept(self, command: Command, service: str, seen: int, asker: UUID | None = None) -> None:
         """The command is kept: it will be carried out or refused, whatever happens to the bus. Twice is once."""
         await self._pool.execute(
             INSERT,
@@ -119,6 +119,7 @@ class Commands:
             seen,
             trace_context(),
             self._clock.real() + EXPIRY if command.expires else None,
+            asker,
         )
 
     async def verdict(self, command_id: UUID) -> Verdict | None:

@@ -47,7 +47,7 @@ class Token:
 class _Keys:
     """The keys that one master gives, and its two hex digits."""
 
-    __slots__ = ("address", "key_id", "message", "tracking")
+    __slots__ = ("address", "answer", "key_id", "message", "tracking")
 
     def __init__(self, master: bytes) -> None:
         if len(master) != MASTER_BYTES:
@@ -56,6 +56,7 @@ class _Keys:
         self.message = derive(master, "message id")
         self.tracking = derive(master, "tracking")
         self.address = derive(master, "address")
+        self.answer = derive(master, "answer")
 
 
 class Keyring:
@@ -86,6 +87,11 @@ class Keyring:
         Always of the oldest master: a suppressed address is kept as its hash alone and could not be hashed anew.
         """
         return self._all[-1].address
+
+    @property
+    def answer_keys(self) -> Sequence[bytes]:
+        """The keys of answers that are kept for a while: the first seals, each of them may open."""
+        return [keys.answer for keys in self._all]
 
     @property
     def key_id(self) -> str:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, PublicKey, SealedBox
+from nacl.secret import SecretBox
 
 from outrider.events.database import Db, Pool, Row
 from outrider.events.message import Json
@@ -129,6 +130,31 @@ class Opener:
         except (CryptoError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise Unsealable("sealed for another key, or broken") from error
         return secrets
+
+
+class Box:
+    """Seals what this service has to show again itself: answers. It names its owner inside, as a Sealer does."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        """Each key has 32 bytes; the first one seals, each of them may open."""
+        self._boxes = [SecretBox(key) for key in keys]
+
+    def seal(self, owner: UUID, value: Json) -> Json:
+        """The value as nobody without the key can read it."""
+        clear = json.dumps({"owner": str(owner), "value": value}).encode()
+        return {"sealed": base64.b64encode(self._boxes[0].encrypt(clear)).decode()}
+
+    def open(self, owner: UUID, sealed: Json) -> Json:
+        """What was sealed for this owner. Raises Unsealable."""
+        for box in self._boxes:
+            try:
+                clear: Json = json.loads(box.decrypt(base64.b64decode(sealed["sealed"])))
+            except (CryptoError, ValueError, TypeError, KeyError):
+                continue
+            if clear.get("owner") == str(owner):
+                value: Json = clear["value"]
+                return value
+        raise Unsealable("sealed for another key or owner, or broken")
 
 
 def without_secrets(words: str, *secrets: str) -> str:

@@ -10,6 +10,7 @@ import uvicorn
 
 from outrider.api.app import make_app
 from outrider.api.gateway import Gateway
+from outrider.api.idempotency import Idempotency
 from outrider.api.limits import RateLimit
 from outrider.api.projections import tables
 from outrider.api.public_events import Showing
@@ -18,7 +19,7 @@ from outrider.api.sweeping import sweep_for_ever
 from outrider.events.errors import Unavailable
 from outrider.events.service import Service, main
 from outrider.events.tokens import Keyring
-from outrider.events.vault import Sealer
+from outrider.events.vault import Box, Sealer
 
 STOP_SECONDS = 8
 BACKLOG = 512
@@ -42,6 +43,7 @@ async def build(service: Service) -> None:
     showing = Showing(service.log_pool, service.tables, keys)
     streams = Streams(showing, lambda: reader.position)
     reader.then.append(streams.ring)
+    box = Box(keys.answer_keys)
     gateway = Gateway(
         settings=settings,
         clock=service.clock,
@@ -52,6 +54,8 @@ async def build(service: Service) -> None:
         reader=reader,
         keys=keys,
         sealer=Sealer(settings.seal_public_key),
+        box=box,
+        idempotency=Idempotency(service.log_pool, box),
         rate_limit=RateLimit(settings.rate_limit_per_minute),
         trouble=service.trouble,
         showing=showing,

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from litestar import Response, delete, get, patch, post
 
+from outrider.api import showing_once
 from outrider.api.auth import new_key
 from outrider.api.bodies import ChangedAccountBody, NewAccountBody, NewApiKey
 from outrider.api.gateway import Asked, Call
@@ -49,6 +50,9 @@ async def open_account(request: Asked) -> Response[bytes]:
             Entry(key_id, "label", account_id, "api_key", {"label": "first key"}),
         ],
     )
+    shown = {"id": str(key_id), "prefix": key.prefix, "plaintext": key.plaintext}
+    answer = {"id": str(account_id), "name": account.name, "monthly_limit": account.monthly_limit, "api_key": shown}
+    await showing_once.keep(call, account_id, account_id, answer)
     await call.ask(
         OpenAccount(
             command_id=new_id(),
@@ -59,8 +63,6 @@ async def open_account(request: Asked) -> Response[bytes]:
             key_prefix=key.prefix,
         )
     )
-    shown = {"id": key_id, "prefix": key.prefix, "plaintext": key.plaintext}
-    answer = {"id": account_id, "name": account.name, "monthly_limit": account.monthly_limit, "api_key": shown}
     return call.answer(answer, 201)
 
 
@@ -114,6 +116,8 @@ async def issue_api_key(request: Asked) -> Response[bytes]:
     key_id, key = new_id(), new_key()
     entry = Entry(key_id, "label", call.account_id, "api_key", {"label": label})
     await vault.put(call.gateway.log_pool, [entry])
+    shown = {"id": str(key_id), "prefix": key.prefix, "label": label, "plaintext": key.plaintext}
+    await showing_once.keep(call, call.account_id, key_id, shown)
     await call.ask(
         IssueApiKey(
             command_id=new_id(),
@@ -123,9 +127,7 @@ async def issue_api_key(request: Asked) -> Response[bytes]:
             key_prefix=key.prefix,
         )
     )
-    created_at = await call.gateway.tables.fetchval("select created_at from api_keys where key_id = $1", key_id)
-    shown = {"id": key_id, "prefix": key.prefix, "label": label, "plaintext": key.plaintext, "created_at": created_at}
-    return call.answer(shown, 201)
+    return call.answer(await issued(call, shown), 201)
 
 
 @get("/api_keys")
@@ -156,6 +158,24 @@ async def revoke_api_key(request: Asked, key_id: str) -> Response[bytes]:
     call.options()
     await call.ask(RevokeApiKey(command_id=new_id(), account_id=call.account_id, key_id=known))
     return call.done()
+
+
+async def opened(call: Call, body: Json) -> Json:
+    """The account of a command's answer with its first key, for the operator that opened it."""
+    account: UUID = UUID(body["id"])
+    return {**body, **await showing_once.kept(call, account, account)}
+
+
+async def issued(call: Call, body: Json) -> Json:
+    """The key of a command's answer, with its plaintext for whoever asked for it."""
+    key_id: UUID = UUID(body["id"])
+    created_at = await call.gateway.tables.fetchval("select created_at from api_keys where key_id = $1", key_id)
+    return {**body, **await showing_once.kept(call, call.account_id, key_id), "created_at": created_at}
+
+
+async def changed(call: Call, body: Json) -> Json:
+    """The account of a command's answer as its GET shows it."""
+    return await _shown(call, UUID(body["id"]))
 
 
 async def _account(call: Call, account_id: UUID) -> Row | None:

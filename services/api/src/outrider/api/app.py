@@ -58,7 +58,7 @@ def make_app(gateway: Gateway) -> Front:
         debug=False,
         pdb_on_exception=False,
     )
-    return Front(inner, gateway)
+    return Front(inner, gateway, commands.outcome)
 
 
 def _respond(_: Request[Call, None, State], error: Exception) -> Response[bytes]:

@@ -24,6 +24,7 @@ from outrider.events.campaign import (
     ResumeCampaign,
 )
 from outrider.events.ids import new_id
+from outrider.events.message import Json
 from outrider.events.vault import Entry
 
 PAUSE_SECONDS: Final = 7.0
@@ -141,6 +142,11 @@ async def resume(request: Asked, campaign_id: str) -> Response[bytes]:
     call.nothing()
     verdict = await call.ask(ResumeCampaign(command_id=new_id(), account_id=call.account_id, campaign_id=campaign))
     return call.answer(verdict.body, verdict.http_status or 200)
+
+
+async def presented(call: Call, request: Json) -> Json:
+    """The campaign that a command was about, as its GET shows it."""
+    return await queries.shown(call, await queries.find(call, request["campaign_id"]))
 
 
 async def _known(call: Call, text: str) -> UUID:

@@ -140,8 +140,7 @@ async def reenable(request: Asked, campaign_id: str, credential_id: str) -> Resp
             command_id=new_id(), account_id=call.account_id, campaign_id=campaign, credential_id=credential
         )
     )
-    server = await vault.get(call.gateway.log_pool, call.account_id, credential, "server") or {}
-    return call.answer({"id": credential, "from_email": server.get("from_email"), "status": "enabled"})
+    return call.answer(await reenabled(call, {"credential_id": str(credential)}))
 
 
 @post("/campaigns/{campaign_id:str}/smtp_credentials/{credential_id:str}/verify", status_code=200)
@@ -194,6 +193,18 @@ def _mailbox(call: Call, credential: NewSmtpCredential) -> UUID | None:
         return None
     name = f"mailbox:{call.account_id}:{credential.imap_host}:{credential.imap_port}:{credential.imap_username}"
     return UUID(bytes=hmac.digest(call.gateway.keys.address_key, name.encode(), "sha256")[:16])
+
+
+async def presented(call: Call, request: Json) -> Json:
+    """The credential that a command was about, as its GET shows it."""
+    return await _shown(call, UUID(request["campaign_id"]), UUID(request["credential"]["credential_id"]))
+
+
+async def reenabled(call: Call, request: Json) -> Json:
+    """The answer about a credential that was re-enabled."""
+    credential: UUID = UUID(request["credential_id"])
+    server = await vault.get(call.gateway.log_pool, call.account_id, credential, "server") or {}
+    return {"id": credential, "from_email": server.get("from_email"), "status": "enabled"}
 
 
 async def _campaign(call: Call, text: str) -> UUID:

@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 from urllib.parse import parse_qsl
 
@@ -17,8 +18,9 @@ from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, HTTPReceiveMessage, HTTPRequestEvent, HTTPScope, Message, Receive, Scope, Send
 
 from outrider.api.auth import bearer, holder_of, is_operator
-from outrider.api.gateway import Call, Gateway
+from outrider.api.gateway import OPERATOR, Call, Gateway
 from outrider.api.json_text import parse
+from outrider.api.once import Keyed, Outcome, answer_once, keyed
 from outrider.api.problems import (
     BadRequest,
     MethodNotAllowed,
@@ -35,7 +37,7 @@ IMPORT_BYTES: Final = 256 * MIB
 MOST_QUERY_FIELDS: Final = 100
 SEND_SECONDS: Final = 60.0
 """A client that takes nothing for so long is cut off."""
-Door = Literal["tenant", "operator", "public"]
+Door = Literal["tenant", "operator", "both", "public"]
 _JSON: Final = re.compile(r"application/json\s*(;\s*charset\s*=\s*\"?utf-8\"?\s*)?", re.IGNORECASE)
 
 
@@ -81,9 +83,10 @@ def routes_of(app: Litestar) -> list[Route]:
 class Front:
     """An ASGI application around another one."""
 
-    def __init__(self, inner: Litestar, gateway: Gateway) -> None:
-        """Take the routes from `inner`."""
+    def __init__(self, inner: Litestar, gateway: Gateway, outcome: Outcome) -> None:
+        """Take the routes from `inner`; `outcome` tells what became of a command that was asked for before."""
         self._inner: ASGIApp = inner
+        self._outcome = outcome
         self._gateway = gateway
         self._routes = routes_of(inner)
 
@@ -97,18 +100,26 @@ class Front:
         dressed = _Dressed(send, call)
         with traced(headers.get("traceparent")):
             try:
-                rule = await self._let_in(http, headers, receive, call)
+                rule, key = await self._let_in(http, headers, receive, call)
                 http["user"] = call
                 if call.method == "HEAD":
                     http["method"] = "GET"
-                await self._inner(http, receive if rule.stream else _nothing_more, dressed)
+                if key is None:
+                    await self._inner(http, receive if rule.stream else _nothing_more, dressed)
+                else:
+                    await answer_once(call, key, partial(self._run, http, call), self._outcome, dressed)
             except ClientGone:
                 return
             except Exception as error:  # noqa: BLE001  # one map for all of them
                 await _tell(error, dressed)
 
-    async def _let_in(self, scope: HTTPScope, headers: Mapping[str, str], receive: Receive, call: Call) -> Rule:
-        """Fill in the call, or raise the first thing that is wrong with it; the rule of its route."""
+    async def _run(self, scope: HTTPScope, call: Call, send: Send) -> None:
+        await self._inner(scope, _nothing_more, _Dressed(send, call))
+
+    async def _let_in(
+        self, scope: HTTPScope, headers: Mapping[str, str], receive: Receive, call: Call
+    ) -> tuple[Rule, Keyed | None]:
+        """Fill in the call, or raise the first thing that is wrong with it; the rule of its route, and its key."""
         route = next((one for one in self._routes if one.pattern.fullmatch(call.path)), None)
         method = "GET" if call.method == "HEAD" else call.method
         rule = None if route is None else route.rules.get(method, next(iter(route.rules.values())))
@@ -119,27 +130,31 @@ class Front:
             raise MethodNotAllowed(allowed=_allowed(route))
         call.query = _query(scope["query_string"])
         body = await _read(receive, headers, rule) if method not in {"GET", "DELETE"} else b""
+        changes = method != "GET" and rule.door != "public"
+        target = b"%s?%s" % (call.path.encode(), scope["query_string"])
+        key = keyed(headers, method, target, body) if changes else None
         call.json, call.escaped = ({}, False) if rule.any_type else (parse(body), b"\\u" in body)
         call.seen = _seen(headers.get("outrider-min-position"))
         if call.seen:
             await call.reach(call.seen)
-        return rule
+        return rule, key
 
     async def _authenticate(self, header: str | None, rule: Rule | None, call: Call) -> None:
         """The call has its account. Raises Unauthorized, RateLimited. An unknown route wants any valid token."""
         if rule is not None and rule.door == "public":
             return
         token = bearer(header)
-        if rule is None or rule.door == "operator":
+        if rule is None or rule.door in {"operator", "both"}:
             if is_operator(token, self._gateway.settings.operator_token):
+                call.asker = OPERATOR
                 return
-            if rule is not None:
+            if rule is not None and rule.door == "operator":
                 raise Unauthorized
         holder = await holder_of(self._gateway.tables, token)
         if holder is None:
             raise Unauthorized
         self._gateway.rate_limit.take(holder.key_id)
-        call.account_id = holder.account_id
+        call.account_id, call.asker = holder.account_id, holder.key_id
 
 
 class _Dressed:

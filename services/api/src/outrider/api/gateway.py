@@ -11,6 +11,7 @@ from litestar import Request, Response
 from litestar.datastructures import State
 
 from outrider.api.bodies import Body, Context, Nothing, validated
+from outrider.api.idempotency import Held, Idempotency
 from outrider.api.json_text import unsound
 from outrider.api.limits import RateLimit
 from outrider.api.paging import Page, page
@@ -26,12 +27,14 @@ from outrider.events.message import Command
 from outrider.events.projector import Reader
 from outrider.events.service import Settings
 from outrider.events.tokens import Keyring
-from outrider.events.vault import Sealer
+from outrider.events.vault import Box, Sealer
 
 B = TypeVar("B", bound=Body)
 REACH_SECONDS = 2.0
 ASK_SECONDS = 5.0
 NOBODY = UUID(int=0)
+OPERATOR = UUID(int=0)
+"""The asker that is no key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,9 @@ class Gateway:
     reader: Reader
     keys: Keyring
     sealer: Sealer
+    box: Box
+    """For answers that are kept a while: what the sealer seals nobody here can open."""
+    idempotency: Idempotency
     rate_limit: RateLimit
     trouble: Callable[[], Awaitable[Sequence[str]]]
     showing: Showing
@@ -64,6 +70,10 @@ class Call:
     path: str
     account_id: UUID = NOBODY
     """NOBODY on public and operator's routes."""
+    asker: UUID | None = None
+    """The API key that asks; OPERATOR; None on public routes."""
+    held: Held | None = None
+    """The Idempotency-Key that came with it."""
     json: object = None
     """The parsed body; `{}` where there was none."""
     escaped: bool = False
@@ -108,7 +118,9 @@ class Call:
         nothing could be accepted.
         """
         gateway = self.gateway
-        verdict = await gateway.bus.ask(command, service, await self._seen(), seconds)
+        if self.held is not None:
+            await self.held.note(command.command_id)
+        verdict = await gateway.bus.ask(command, service, await self._seen(), seconds, self.asker)
         if verdict.status == "accepted":
             raise Late(command.command_id)
         await self.reach(verdict.position)

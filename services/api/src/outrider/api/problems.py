@@ -56,6 +56,14 @@ class ValidationFailed(Refused, status=422, code="validation_failed"):
         super().__init__(errors=[dict(one) for one in errors])
 
 
+class IdempotencyKeyReused(Refused, status=422, code="idempotency_key_reused"):
+    """This Idempotency-Key came with another request before."""
+
+
+class IdempotencyKeyInProgress(Refused, status=409, code="idempotency_key_in_progress"):
+    """The first request with this Idempotency-Key is still at work. Ask again."""
+
+
 class RateLimited(Refused, status=429, code="rate_limited"):
     """The key has used up its requests for now."""
 

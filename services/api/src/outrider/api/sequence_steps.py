@@ -98,6 +98,11 @@ async def delete_step(request: Asked, campaign_id: str, position: str) -> Respon
     return call.done()
 
 
+async def presented(call: Call, request: Json) -> Json:
+    """The step that a command was about, as its GET shows it."""
+    return await _shown(call, await queries.find(call, request["campaign_id"]), request["step"]["position"])
+
+
 async def _written(call: Call, campaign: UUID, step: Step) -> StepPlan:
     """The step under a version of its own, whose texts stand in the vault.
 
