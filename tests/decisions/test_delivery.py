@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import pytest
@@ -19,6 +19,9 @@ from outrider.events.delivery import (
     DeliveryUnknown,
     EmailBounced,
     EmailSent,
+    SendAlreadyResolved,
+    SendInFlight,
+    SendNotFound,
     SendStep,
 )
 from outrider.events.message import Event
@@ -35,6 +38,7 @@ from outrider.sender.delivery import (
     delivery,
     frees_quota,
     give_up,
+    resolve,
     settle,
     start,
 )
@@ -133,6 +137,17 @@ def test_the_next_attempt_may_be_claimed_after_a_deferral_and_no_other() -> None
 def test_what_somebody_found_not_sent_may_be_claimed_again() -> None:
     resolved = DeliveryResolved(**ABOUT, attempt=1, outcome="not_sent", at=NOW)
     given(delivery, started(), unknown(), resolved).when(claim(2)).then(started(2))
+
+
+@pytest.mark.parametrize("outcome", ["sent", "not_sent"])
+def test_what_is_unknown_may_be_resolved_and_nothing_else(outcome: Literal["sent", "not_sent"]) -> None:
+    resolved = DeliveryResolved(**ABOUT, attempt=1, outcome=outcome, at=NOW)
+    decide = partial(resolve, outcome, NOW)
+    given(delivery, started(), unknown()).when(decide).then(resolved)
+    given(delivery).when(decide).refused(SendNotFound)
+    given(delivery, started()).when(decide).refused(SendInFlight)
+    for settled in (deferred(), resolved, DeliveryFailed(**ABOUT, attempt=1, status_code="4.7.1")):
+        given(delivery, started(), unknown(), settled).when(decide).refused(SendAlreadyResolved)
 
 
 def test_an_accepted_message_is_sent() -> None:

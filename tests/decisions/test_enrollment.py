@@ -19,6 +19,7 @@ from outrider.dispatcher.enrollment import (
     enroll,
     enrollment,
     finish,
+    reopen,
     schedule,
     skip_at_dispatch,
     stop,
@@ -26,7 +27,7 @@ from outrider.dispatcher.enrollment import (
 )
 from outrider.events.campaign import CampaignDeleted
 from outrider.events.contact import ContactAdded, ContactDeleted, ContactUnsubscribed
-from outrider.events.delivery import DeliveryFailed, EmailBounced
+from outrider.events.delivery import DeliveryFailed, DeliveryResolved, EmailBounced
 from outrider.events.enrollment import (
     EnrollmentBounced,
     EnrollmentCreated,
@@ -37,6 +38,7 @@ from outrider.events.enrollment import (
     EnrollmentStopped,
     EnrollmentUnsubscribed,
     PlannedStep,
+    StepReopened,
     StepsScheduled,
 )
 from outrider.events.inbound import BounceReceived, ComplaintReceived, OptOutReceived, ReplyReceived
@@ -200,3 +202,14 @@ def test_enrolling_twice_never_creates_twice(history: Sequence[Event]) -> None:
     state = enrollment.fold(history)
     state = enrollment.fold(ENROLL(state), state)
     assert not any(isinstance(event, EnrollmentCreated) for event in ENROLL(state))
+
+
+def test_a_step_that_was_not_sent_goes_on_unless_something_ended_its_enrollment() -> None:
+    resolved = DeliveryResolved(**BACK, attempt=2, outcome="not_sent", at=T)
+    reopened = StepReopened(**ID, credential_id=K, position=1, attempt=3, at=T)
+    decide = partial(reopen, resolved, T)
+    given(enrollment, CREATED, SCHEDULED).when(decide).then(reopened)
+    given(enrollment, CREATED, SCHEDULED, FINISHED).when(decide).then(reopened)
+    for end in (REPLIED, BOUNCED, OUT, EnrollmentStopped(**ID, reason="deleted")):
+        given(enrollment, CREATED, SCHEDULED, FINISHED, end).when(decide).then()
+    given(enrollment, CREATED, SCHEDULED, FINISHED, reopened).when(partial(finish, WHO)).then(FINISHED)

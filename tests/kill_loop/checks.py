@@ -21,6 +21,7 @@ from outrider.events.delivery import (
     DeliveryDeferred,
     DeliveryEvent,
     DeliveryFailed,
+    DeliveryResolved,
     DeliveryStarted,
     DeliveryUnknown,
     EmailBounced,
@@ -99,13 +100,13 @@ def lost(log: Log, sink: Sink) -> Iterator[str]:
         for step in item.event.steps
     }
     for delivery, life in lives(log).items():
-        settled = life.last in {EmailSent, EmailBounced, DeliveryUnknown, DeliveryFailed}
+        settled = life.last in {EmailSent, EmailBounced, DeliveryUnknown, DeliveryResolved, DeliveryFailed}
         if not settled and (planned.get(delivery) not in stopped or life.last is DeliveryStarted):
             came_to = "planned" if life.last is None else life.last.__name__
             yield f"delivery {delivery} came to nothing: {came_to}"
-        if life.last is EmailSent and delivery not in taken:
+        if life.last in {EmailSent, DeliveryResolved} and delivery not in taken:  # an answer proved it
             yield f"delivery {delivery} is said to be sent, and no server took it"
-        if delivery in taken and life.last not in {EmailSent, DeliveryUnknown}:
+        if delivery in taken and life.last not in {EmailSent, DeliveryUnknown, DeliveryResolved}:
             yield f"delivery {delivery} was taken, and is not known to be sent"
     yield from (f"delivery {delivery} was taken, and never planned" for delivery in taken - planned.keys())
     yield from (f"a mail that nobody signed was taken: {message_id}" for message_id in sink.foreign)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import cast
 from uuid import UUID
 
-from outrider.events.delivery import DeliveryEvent, DeliveryUnknown, EmailBounced, EmailSent
+from outrider.events.delivery import DeliveryEvent, DeliveryResolved, DeliveryUnknown, EmailBounced, EmailSent
 from outrider.events.engagement import EmailOpened
 from outrider.events.enrollment import (
     EnrollmentBounced,
@@ -102,7 +102,7 @@ def recount(log: Sequence[Recorded[Event]]) -> dict[UUID, Json]:
             bounces[person.credential] += 1
     sends: dict[UUID, Counter[UUID]] = defaultdict(Counter)
     for life in lives(log).values():
-        if life.last in {EmailSent, DeliveryUnknown, EmailBounced}:
+        if life.last in {EmailSent, DeliveryUnknown, DeliveryResolved, EmailBounced}:
             event: DeliveryEvent = life.events[-1].event
             sends[event.campaign_id][event.credential_id] += 1
             totals[event.campaign_id]["emails_sent"] += life.last is not EmailBounced

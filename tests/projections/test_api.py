@@ -24,6 +24,7 @@ from outrider.events.enrollment import (
     EnrollmentSkipped,
     EnrollmentStopped,
     EnrollmentUnsubscribed,
+    StepReopened,
 )
 from outrider.events.ids import delivery_id, new_id
 from outrider.events.message import Event
@@ -193,5 +194,10 @@ async def test_what_was_resolved_as_not_sent_counts_no_more(urls: Mapping[str, s
         await found.catch_up()
         after = await found.row(ONE, ACCOUNT, CAMPAIGN)
         assert (after["pending"], after["sent"], after["accepted"]) == (58, 0, 0)
+        again = StepReopened.model_validate(
+            {**resolved.model_dump(), "enrollment_id": enrollment(57), "attempt": 2, "at": at(7)}
+        )
+        await found.record("dispatcher", f"enrollment-{enrollment(57)}", again)
+        await found.catch_up()
         plan = await found.row("select open from planned_steps where enrollment_id = $1", enrollment(57))
         assert plan["open"]

@@ -23,7 +23,7 @@ from outrider.events.campaign import (
 )
 from outrider.events.contact import ContactUnsubscribed
 from outrider.events.credential import CredentialDisabled, CredentialRefused, ReenableCredential
-from outrider.events.delivery import DeliveryDeferred, DeliveryUnknown, EmailBounced, SendStep
+from outrider.events.delivery import DeliveryDeferred, DeliveryResolved, DeliveryUnknown, EmailBounced, SendStep
 from outrider.events.enrollment import EnrollmentBounced, EnrollmentFinished, EnrollmentUnsubscribed
 from outrider.events.ids import new_id
 from outrider.events.inbound import OptOutReceived
@@ -85,6 +85,36 @@ async def test_a_step_is_told_after_the_one_before_and_the_last_one_completes_th
     await found.report(second, unknown)
     await found.until("it finishes", lambda: found.has(f"enrollment-{first.enrollment_id}", EnrollmentFinished))
     await found.until("all is complete", lambda: found.has(f"campaign-{campaign}", CampaignCompleted))
+
+
+async def test_a_last_step_that_was_not_sent_after_all_is_told_again(found: Office) -> None:
+    campaign, _ = await found.campaign(steps=ONE)
+    await found.dispatched(campaign, await found.import_people("a@example.com"))
+    job = await found.job()
+    stream = f"enrollment-{job.enrollment_id}"
+    await found.claim(job)
+    now = found.desk.clock.now()
+    await found.report(job, DeliveryUnknown(**fields_of(job), reason="no_outcome", at=now))
+    await found.until("it finishes", lambda: found.has(stream, EnrollmentFinished))
+    await found.report(job, DeliveryResolved(**fields_of(job), outcome="not_sent", at=now))
+    again = await found.job()
+    assert (again.delivery_id, again.attempt) == (job.delivery_id, 2)
+
+    async def sends() -> tuple[int, int]:
+        credential = "select sends from credentials where credential_id = $1"
+        month = "select coalesce(sum(sends), 0) from account_months where account_id = $1"
+        tables = found.desk.tables
+        return await tables.fetchval(credential, job.credential_id), await tables.fetchval(month, found.account)
+
+    assert await sends() == (0, 0)
+    await found.send(again)
+
+    async def finished_twice() -> bool:
+        return sum(isinstance(event, EnrollmentFinished) for event in await found.events(stream)) == 2
+
+    await found.until("it finishes again", finished_twice)
+    await found.desk.fresh()
+    assert await sends() == (1, 1)
 
 
 async def test_a_step_that_left_late_moves_those_behind_it(found: Office) -> None:

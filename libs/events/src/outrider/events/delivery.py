@@ -11,7 +11,7 @@ from pydantic import AwareDatetime
 
 from outrider.events.enrollment import BounceKind
 from outrider.events.errors import Refused
-from outrider.events.message import Event, Job
+from outrider.events.message import Command, Event, Job
 
 DeferredBy = Literal["recipient_server", "host", "credential", "not_begun"]
 """A 4xx answer; DNS, connection or TLS; the credential was refused; the claim was given up before SMTP."""
@@ -109,8 +109,24 @@ class DeliveryResolved(DeliveryEvent):
     at: AwareDatetime
 
 
+class ResolveSend(Command, category="delivery"):
+    """Somebody has found out whether the server took a message of which that is not known."""
+
+    delivery_id: UUID
+    outcome: Literal["sent", "not_sent"]
+
+    @property
+    def target(self) -> str:
+        """The message."""
+        return f"delivery-{self.delivery_id}"
+
+
 class SendNotFound(Refused, status=404, code="send_not_found"):
     """There is no such send."""
+
+
+class SendInFlight(Refused, status=422, code="send_in_flight"):
+    """The send was begun a short while ago: its outcome may still come, and sending it again could send it twice."""
 
 
 class SendAlreadyResolved(Refused, status=422, code="send_already_resolved"):

@@ -122,6 +122,23 @@ class EnrollmentFinished(Event):
     contact_id: UUID
 
 
+class StepReopened(Event):
+    """A step of which it was not known whether it was sent was not: it is sent again, under the same Message-ID.
+
+    An enrollment that had finished goes on.
+    """
+
+    enrollment_id: UUID
+    campaign_id: UUID
+    contact_id: UUID
+    credential_id: UUID
+    position: int
+    attempt: int
+    """The next one."""
+    at: AwareDatetime
+    """When it is due."""
+
+
 class EnrollmentNotFound(Refused, status=404, code="enrollment_not_found"):
     """There is no such enrollment."""
 

@@ -34,6 +34,7 @@ from outrider.events.enrollment import (
     EnrollmentSkipped,
     EnrollmentStopped,
     EnrollmentUnsubscribed,
+    StepReopened,
 )
 from outrider.events.inbound import BounceReceived, ComplaintReceived, OptOutReceived, ReplyReceived
 from outrider.events.message import Event
@@ -81,7 +82,7 @@ def effect(event: Event) -> str | None:  # noqa: C901, PLR0911, PLR0912  # one l
     match event:
         case CampaignPaused():
             return "campaign_paused"
-        case CampaignResumed() | CredentialReenabled() | AddressUnsuppressed():
+        case CampaignResumed() | CredentialReenabled() | AddressUnsuppressed() | StepReopened():
             return OPEN
         case CampaignDeleted():
             return "campaign_deleted"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final, TypeVar, cast
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -137,6 +137,12 @@ class TestSendBody(Body):
 
     emails: Annotated[list[Annotated[str, AfterValidator(_address)]], Field(max_length=20)] = []
     contact_id: str | None = None
+
+
+class ResolveBody(Body):
+    """POST /sends/:id/resolve."""
+
+    outcome: Literal["sent", "not_sent"]
 
 
 class DispatchBody(Body):

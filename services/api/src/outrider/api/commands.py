@@ -12,6 +12,7 @@ from outrider.api import (
     credentials,
     outreaches,
     sending_tests,
+    sends,
     sequence_steps,
     suppressions,
 )
@@ -24,6 +25,7 @@ from outrider.events.campaign import AddStep, ChangeCampaign, ChangeStep, Enroll
 from outrider.events.contact import AddContact, ChangeContact, ImportContacts, SuppressAddress
 from outrider.events.credential import AddCredential, ChangeCredential, ReenableCredential
 from outrider.events.database import Row
+from outrider.events.delivery import ResolveSend
 from outrider.events.errors import Refused
 from outrider.events.message import Json
 from outrider.events.outreach import ChangeOutreach, CreateOutreach
@@ -39,6 +41,7 @@ SHOWN: Mapping[str, Present] = {
     AddContact.__name__: contacts.presented,
     ChangeContact.__name__: contacts.presented,
     SendTest.__name__: sending_tests.presented,
+    ResolveSend.__name__: sends.presented,
     SuppressAddress.__name__: suppressions.presented,
     CreateOutreach.__name__: outreaches.presented,
     ChangeOutreach.__name__: outreaches.presented,

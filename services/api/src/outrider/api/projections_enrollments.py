@@ -14,6 +14,7 @@ from outrider.events.enrollment import (
     EnrollmentSkipped,
     EnrollmentStopped,
     EnrollmentUnsubscribed,
+    StepReopened,
     StepsScheduled,
 )
 from outrider.events.inbound import OptOutReceived
@@ -135,6 +136,24 @@ async def steps_retimed(db: Db, events: Sequence[Recorded[StepsRetimed]]) -> Non
         [enrollment for enrollment, _ in times],
         [position for _, position in times],
         list(times.values()),
+    )
+
+
+@tables.on(StepReopened)
+async def step_reopened(db: Db, events: Sequence[Recorded[StepReopened]]) -> None:
+    """The step is planned again, and its enrollment has not finished."""
+    await db.execute(
+        "update enrollments set completed_at = null, ended_at = null where enrollment_id = any($1)",
+        [item.event.enrollment_id for item in events],
+    )
+    last = {(item.event.enrollment_id, item.event.position): item.event.at for item in events}
+    await db.execute(
+        "update planned_steps p set open = true, at = r.at from unnest($1::uuid[], $2::int[], $3::timestamptz[]) "
+        "as r (enrollment_id, step_position, at) "
+        "where p.enrollment_id = r.enrollment_id and p.step_position = r.step_position",
+        [enrollment for enrollment, _ in last],
+        [position for _, position in last],
+        list(last.values()),
     )
 
 

@@ -116,19 +116,12 @@ async def delivery_failed(db: Db, events: Sequence[Recorded[DeliveryFailed]]) ->
 
 @tables.on(DeliveryResolved)
 async def delivery_resolved(db: Db, events: Sequence[Recorded[DeliveryResolved]]) -> None:
-    """Somebody settled what was unknown: what was not sent counts no more, and is planned again."""
+    """Somebody settled what was unknown: what was not sent counts no more."""
     sent = [item for item in events if item.event.outcome == "sent"]
     await settle(db, "sent", sent, [item.event.at for item in sent])
     not_sent = [item for item in events if item.event.outcome == "not_sent"]
     await settle(db, "deferred", not_sent, [item.event.at for item in not_sent])
-    deliveries = [item.event.delivery_id for item in not_sent]
-    await db.execute(TAKE_BACK, deliveries)
-    await db.execute(
-        "update planned_steps p set open = true from sends s, enrollments e where s.delivery_id = any($1) "
-        "and p.enrollment_id = s.enrollment_id and p.step_position = s.step_position "
-        "and e.enrollment_id = s.enrollment_id and e.ended_at is null",
-        deliveries,
-    )
+    await db.execute(TAKE_BACK, [item.event.delivery_id for item in not_sent])
 
 
 async def settle(

@@ -4,14 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
-from litestar import Response, get
+from litestar import Response, get, post
 
 from outrider.api import queries_campaigns
+from outrider.api.bodies import ResolveBody
 from outrider.api.gateway import Asked, Call
+from outrider.api.paging import as_id
 from outrider.api.problems import ValidationFailed
 from outrider.events import vault
 from outrider.events.database import Row
-from outrider.events.ids import domain_of
+from outrider.events.delivery import ResolveSend, SendNotFound
+from outrider.events.ids import domain_of, new_id
 from outrider.events.message import Json
 from outrider.events.tokens import message_id
 
@@ -25,6 +28,13 @@ where s.account_id = $1 and s.position < $2 and ($4::text is null or s.state = $
     and not exists (select from campaigns c where c.campaign_id = s.campaign_id and c.deleted_at is not null)
 order by s.position desc
 limit $3
+"""
+ONE: Final = """
+select s.position, s.delivery_id, s.enrollment_id, s.contact_id, s.credential_id, s.step_position, s.attempt, s.state,
+    s.at
+from sends s
+where s.account_id = $1 and s.delivery_id = $2
+    and not exists (select from campaigns c where c.campaign_id = s.campaign_id and c.deleted_at is not null)
 """
 REPLIES: Final = """
 select a.delivery_id, v.value
@@ -85,4 +95,28 @@ def _send(call: Call, row: Row, domains: Mapping[UUID, str], replies: Mapping[UU
     }
 
 
-ROUTES = (list_sends,)
+@post("/sends/{send_id:str}/resolve", status_code=200)
+async def resolve_send(request: Asked, send_id: str) -> Response[bytes]:
+    """A message of which nobody knew whether a server took it is settled; the send as it stands now."""
+    call = request.user
+    delivery: UUID = (await _found(call, as_id(send_id)))["delivery_id"]
+    body = call.body(ResolveBody)
+    command = ResolveSend(command_id=new_id(), account_id=call.account_id, delivery_id=delivery, outcome=body.outcome)
+    verdict = await call.ask(command, service="sender_commands")
+    return call.answer(await presented(call, verdict.body or {}))
+
+
+async def presented(call: Call, body: Json) -> Json:
+    """The send as the list shows it."""
+    row = await _found(call, UUID(body["id"]))
+    return _send(call, row, await _domains(call, [row]), await _replies(call, [row]))
+
+
+async def _found(call: Call, delivery: UUID | None) -> Row:
+    row = await call.gateway.tables.fetchrow(ONE, call.account_id, delivery)
+    if row is None:
+        raise SendNotFound
+    return row
+
+
+ROUTES = (list_sends, resolve_send)

@@ -17,6 +17,7 @@ from outrider.dispatcher.stopping import (
     finish_enrollment,
     judge_credential,
     pause_campaign,
+    reopen_step,
     stop_contact,
     stop_enrollment,
 )
@@ -47,6 +48,7 @@ def drains(desk: Desk, bus: Bus, resolver: MxResolver) -> list[Drain]:
         quick("free_contact", free_contact),
         quick("stop_enrollment", stop_enrollment),
         quick("finish_enrollment", finish_enrollment),
+        quick("reopen_step", reopen_step),
         quick("complete_campaign", complete_campaign),
         quick("judge_credential", judge_credential),
         quick("pause_campaign", pause_campaign),

@@ -9,7 +9,7 @@ from uuid import UUID
 from outrider.events.aggregate import Aggregate
 from outrider.events.campaign import CampaignDeleted
 from outrider.events.contact import ContactDeleted, ContactUnsubscribed
-from outrider.events.delivery import DeliveryFailed, EmailBounced
+from outrider.events.delivery import DeliveryFailed, DeliveryResolved, EmailBounced
 from outrider.events.enrollment import (
     EnrollmentBounced,
     EnrollmentCreated,
@@ -21,6 +21,7 @@ from outrider.events.enrollment import (
     EnrollmentUnsubscribed,
     PlannedStep,
     SkipKind,
+    StepReopened,
     StepsScheduled,
     StopReason,
 )
@@ -36,6 +37,8 @@ class Enrollment:
     replied: bool = False
     bounced: bool = False
     unsubscribed: bool = False
+    finished: bool = False
+    """It has ended because no step was left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +81,17 @@ def evolve(state: Enrollment, event: Event) -> Enrollment:  # noqa: PLR0911  # o
         case StepsScheduled():
             return replace(state, status="scheduled")
         case EnrollmentReplied():
-            return replace(state, status="ended", replied=True)
+            return replace(state, status="ended", finished=False, replied=True)
         case EnrollmentBounced():
-            return replace(state, status="ended", bounced=True)
+            return replace(state, status="ended", finished=False, bounced=True)
         case EnrollmentUnsubscribed():
-            return replace(state, status="ended", unsubscribed=True)
-        case EnrollmentStopped() | EnrollmentFinished() | EnrollmentSkipped(at_dispatch=True):
-            return replace(state, status="ended")
+            return replace(state, status="ended", finished=False, unsubscribed=True)
+        case EnrollmentFinished():
+            return replace(state, status="ended", finished=True)
+        case EnrollmentStopped() | EnrollmentSkipped(at_dispatch=True):
+            return replace(state, status="ended", finished=False)
+        case StepReopened():
+            return replace(state, status="scheduled", finished=False)
         case _:
             return state
 
@@ -168,6 +175,23 @@ def stop(who: Who, trigger: Event, cause: UUID, state: Enrollment) -> Sequence[E
             return [_stopped(who, "campaign_deleted")] if runs else []
         case _:
             return []
+
+
+def reopen(resolved: DeliveryResolved, at: datetime, state: Enrollment) -> Sequence[Event]:
+    """The step that was not sent after all is sent again, unless something has ended the enrollment meanwhile."""
+    if state.status != "scheduled" and not state.finished:
+        return []
+    return [
+        StepReopened(
+            enrollment_id=resolved.enrollment_id,
+            campaign_id=resolved.campaign_id,
+            contact_id=resolved.contact_id,
+            credential_id=resolved.credential_id,
+            position=resolved.position,
+            attempt=resolved.attempt + 1,
+            at=at,
+        )
+    ]
 
 
 def delete(who: Who, state: Enrollment) -> Sequence[Event]:

@@ -30,6 +30,7 @@ from outrider.events.enrollment import (
     EnrollmentSkipped,
     EnrollmentStopped,
     EnrollmentUnsubscribed,
+    StepReopened,
     StepsScheduled,
 )
 from outrider.events.message import Recorded
@@ -232,6 +233,26 @@ async def steps_scheduled(db: Db, events: Sequence[Recorded[StepsScheduled]]) ->
         [event.campaign_id for event, _ in steps],
         [event.credential_id for event, _ in steps],
         [step.at for _, step in steps],
+    )
+
+
+@campaigns.on(StepReopened)
+async def step_reopened(db: Db, events: Sequence[Recorded[StepReopened]]) -> None:
+    """It is open again, and so is its enrollment."""
+    await db.execute(
+        "update enrollments e set status = 'scheduled', version = greatest(e.version, n.version) "
+        "from unnest($1::uuid[], $2::int[]) as n (enrollment_id, version) where e.enrollment_id = n.enrollment_id",
+        [item.event.enrollment_id for item in events],
+        [item.version for item in events],
+    )
+    last = {(item.event.enrollment_id, item.event.position): item.event.at for item in events}
+    await db.execute(
+        "update steps s set state = 'open', due_at = n.due_at, settled_at = null "
+        "from unnest($1::uuid[], $2::int[], $3::timestamptz[]) as n (enrollment_id, position, due_at) "
+        "where s.enrollment_id = n.enrollment_id and s.position = n.position",
+        [enrollment for enrollment, _ in last],
+        [position for _, position in last],
+        list(last.values()),
     )
 
 

@@ -60,6 +60,33 @@ update steps s set state = $4, settled_at = r.at
 from run r
 where s.enrollment_id = r.enrollment_id and s.position = r.position
 """
+UNSETTLE = """
+with back as (
+    update steps s set state = 'cancelled', settled_at = null
+    from unnest($1::uuid[], $2::int[]) as n (enrollment_id, position),
+        (select enrollment_id, position, settled_at from steps) o
+    where s.enrollment_id = n.enrollment_id and s.position = n.position and s.state = 'unknown'
+        and o.enrollment_id = s.enrollment_id and o.position = s.position
+    returning s.credential_id, o.settled_at
+),
+uncounted as (
+    update credentials c set sends = c.sends - n.sends
+    from (
+        select b.credential_id, count(*) as sends from back b
+        join credentials x on x.credential_id = b.credential_id and x.enabled_at <= b.settled_at
+        group by 1
+    ) n
+    where c.credential_id = n.credential_id
+)
+update account_months m set sends = m.sends - n.sends
+from (
+    select x.account_id, date_trunc('month', b.settled_at at time zone 'UTC')::date as month, count(*) as sends
+    from back b
+    join credentials x on x.credential_id = b.credential_id
+    group by 1, 2
+) n
+where m.account_id = n.account_id and m.month = n.month
+"""
 BOUNCE = """
 with run as (
     select distinct on (enrollment_id, position) *
@@ -182,9 +209,11 @@ async def delivery_failed(db: Db, events: Sequence[Recorded[DeliveryFailed]]) ->
 
 @deliveries.on(DeliveryResolved)
 async def delivery_resolved(db: Db, events: Sequence[Recorded[DeliveryResolved]]) -> None:
-    """Somebody settled it."""
+    """Somebody settled it: what was not sent is no send."""
     sent = [item for item in events if item.event.outcome == "sent"]
     await _settle(db, "sent", sent, [item.event.at for item in sent])
+    not_sent = {(item.event.enrollment_id, item.event.position) for item in events if item.event.outcome == "not_sent"}
+    await db.execute(UNSETTLE, [enrollment for enrollment, _ in not_sent], [position for _, position in not_sent])
 
 
 async def _settle(

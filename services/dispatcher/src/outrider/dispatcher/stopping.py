@@ -10,12 +10,12 @@ from outrider.dispatcher.contact import contact, unsubscribe
 from outrider.dispatcher.credential import credential, disable, judge, remove
 from outrider.dispatcher.desk import Desk, chunks
 from outrider.dispatcher.enrolling import free_contacts
-from outrider.dispatcher.enrollment import Enrollment, Who, enrollment, finish, stop
+from outrider.dispatcher.enrollment import Enrollment, Who, enrollment, finish, reopen, stop
 from outrider.dispatcher.enrollment import unsubscribe as unsubscribe_enrollment
 from outrider.events import vault
 from outrider.events.campaign import CampaignDeleted
 from outrider.events.contact import ContactNotFound, ContactUnsubscribed, UnsubscribeContact
-from outrider.events.delivery import DeliveryEvent
+from outrider.events.delivery import DeliveryEvent, DeliveryResolved
 from outrider.events.errors import Conflict, NotYet
 from outrider.events.ids import enrollment_id, new_id
 from outrider.events.inbound import ComplaintReceived, InboundEvent, OptOutReceived, ReplyReceived
@@ -90,6 +90,18 @@ async def stop_contact(desk: Desk, item: Todo) -> None:
                     partial(unsubscribe_enrollment, who),
                     cause=cause_of(item),
                 )
+
+
+async def reopen_step(desk: Desk, item: Todo) -> None:
+    """A step that was resolved as not sent is open again, if its enrollment may go on."""
+    resolved = DeliveryResolved.model_validate(item.data["event"])
+    await desk.log.transact(
+        item.account_id,
+        enrollment,
+        resolved.enrollment_id,
+        partial(reopen, resolved, desk.clock.now()),
+        cause=cause_of(item),
+    )
 
 
 async def finish_enrollment(desk: Desk, item: Todo) -> None:

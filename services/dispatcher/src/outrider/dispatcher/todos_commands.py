@@ -26,6 +26,7 @@ from outrider.events.enrollment import (
     EnrollmentSkipped,
     EnrollmentStopped,
     EnrollmentUnsubscribed,
+    StepReopened,
     StepsScheduled,
 )
 from outrider.events.ids import delivery_id
@@ -39,6 +40,13 @@ update todos t set due_at = n.due_at, data = t.data || jsonb_build_object('plann
     not_before = case when t.claimed then t.not_before end
 from unnest($1::text[], $2::timestamptz[], $3::text[]) as n (key, due_at, planned_at)
 where t.kind = 'send_step' and t.key = n.key and t.done_at is null
+"""
+REOPEN = """
+update todos t set done_at = null, error = null, due_at = n.due_at, claimed = false, not_before = null,
+    leased_by = null, attempts = 0, dead_at = null,
+    data = t.data - 'first_attempt_at' || jsonb_build_object('attempt', n.attempt, 'planned_at', n.planned_at)
+from unnest($1::text[], $2::timestamptz[], $3::int[], $4::text[]) as n (key, due_at, attempt, planned_at)
+where t.kind = 'send_step' and t.key = n.key
 """
 COMPLETE = """
 insert into todos (kind, key, account_id, scope, due_at)
@@ -136,6 +144,20 @@ async def _on_hold(db: Db, todos: Sequence[Todo]) -> list[UUID]:
     """The campaigns and credentials of these that something holds."""
     ids = {found for item in todos for found in (item.scope, item.lane) if found is not None}
     return [row["id"] for row in await db.fetch("select distinct id from holds where id = any($1)", list(ids))]
+
+
+@commanded.on(StepReopened)
+async def step_reopened(db: Db, events: Sequence[Recorded[StepReopened]]) -> None:
+    """It is to be sent again: its next attempt."""
+    last = {f"{item.event.enrollment_id}:{item.event.position}": item.event for item in events}
+    await db.execute(
+        REOPEN,
+        list(last),
+        [event.at for event in last.values()],
+        [event.attempt for event in last.values()],
+        [event.at.isoformat() for event in last.values()],
+    )
+    await refresh(db, list({event.campaign_id for event in last.values()}))
 
 
 @commanded.on(StepsRetimed)

@@ -11,6 +11,7 @@ from outrider.events.delivery import (
     DeliveryDeferred,
     DeliveryEvent,
     DeliveryFailed,
+    DeliveryResolved,
     DeliveryStarted,
     DeliveryUnknown,
     EmailBounced,
@@ -33,8 +34,9 @@ where t.kind = 'send_step' and t.key = n.key and t.done_at is null
 """
 FINISH = """
 insert into todos (kind, key, account_id, owner, scope, due_at)
-select distinct on (n.owner) 'finish_enrollment', n.owner::text, n.account_id, n.owner, n.scope, n.at
-from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[]) as n (owner, account_id, scope, at)
+select distinct on (n.owner) 'finish_enrollment', n.owner || ':' || n.position, n.account_id, n.owner, n.scope, n.at
+from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::bigint[])
+    as n (owner, account_id, scope, at, position)
 where not exists (
     select from todos o where o.owner = n.owner and o.kind = 'send_step' and o.done_at is null
 )
@@ -104,6 +106,28 @@ async def _settled(
         [item.account_id for item, _ in found],
         [item.event.campaign_id for item, _ in found],
         [item.business_at for item, _ in found],
+        [item.position for item, _ in found],
+    )
+
+
+@sending.on(DeliveryResolved)
+async def delivery_resolved(db: Db, events: Sequence[Recorded[DeliveryResolved]]) -> None:
+    """What was not sent is to be sent again."""
+    await todo.add(
+        db,
+        [
+            Todo(
+                "reopen_step",
+                f"{key_of(item.event)}:{item.position}",
+                item.account_id,
+                item.business_at,
+                owner=item.event.enrollment_id,
+                scope=item.event.campaign_id,
+                data={"event": item.event.as_json()},
+            )
+            for item in events
+            if item.event.outcome == "not_sent"
+        ],
     )
 
 

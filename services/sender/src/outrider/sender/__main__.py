@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from outrider.events.delivery import ResolveSend
 from outrider.events.service import Service, main
 from outrider.events.test_send import SendTest
 from outrider.events.todo import Drain, each
@@ -11,6 +12,8 @@ from outrider.sender.letters import Letters
 from outrider.sender.partitions import Partitions
 from outrider.sender.projections import sending as gates
 from outrider.sender.recording import Records
+from outrider.sender.resolving import KIND as ANSWERED
+from outrider.sender.resolving import Resolving
 from outrider.sender.sending_tests import SendingTests
 from outrider.sender.settling import KIND, settle_started, settling
 from outrider.sender.verifying import Verifying
@@ -29,6 +32,9 @@ async def build(service: Service) -> None:
     tests = SendingTests(
         service.log, service.log_pool, service.tables, service.clock, letters, Keyring.parse(service.settings.hash_key)
     )
+    resolving = Resolving(service.log, service.clock, service.settings.settle_seconds)
+    service.bus.serve("sender_commands", {ResolveSend: resolving.on_resolve_send}, reader.reach)
+    service.drain(Drain(ANSWERED, each(resolving.settle_answered), service.work, service.clock, batch=1), settled)
     service.bus.serve("sender_tests", {SendTest: tests.on_send_test}, reader.reach)
     service.bus.answer("verify.smtp", Verifying(letters).verify)
     service.stopping.extend([sending.stop, partitions.stop, tests.stop, partitions.leave])

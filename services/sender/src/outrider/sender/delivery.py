@@ -15,6 +15,9 @@ from outrider.events.delivery import (
     DeliveryUnknown,
     EmailBounced,
     EmailSent,
+    SendAlreadyResolved,
+    SendInFlight,
+    SendNotFound,
     SendStep,
 )
 from outrider.events.enrollment import BounceKind
@@ -150,6 +153,20 @@ def _settled(outcome: Outcome, started: DeliveryStarted, now: datetime, jitter: 
             return _deferred(outcome, started, charged or now, now, jitter)
         case _:
             assert_never(outcome)
+
+
+def resolve(outcome: Literal["sent", "not_sent"], now: datetime, state: Delivery) -> Sequence[Event]:
+    """What was unknown is settled: as sent, or as not sent, so that it may be claimed once more.
+
+    Raises SendNotFound, SendInFlight while an outcome may still come, SendAlreadyResolved where one stands.
+    """
+    if state.started is None:
+        raise SendNotFound
+    if state.status == "started":
+        raise SendInFlight
+    if state.status != "unknown":
+        raise SendAlreadyResolved
+    return (DeliveryResolved(**_about(state.started), outcome=outcome, at=now),)
 
 
 def give_up(claim: DeliveryStarted, now: datetime, jitter: float, state: Delivery) -> Sequence[DeliveryDeferred]:

@@ -15,17 +15,28 @@ from outrider.events.delivery import (
     EmailBounced,
     EmailSent,
 )
+from outrider.events.inbound import (
+    AutoReplyReceived,
+    BounceReceived,
+    ComplaintReceived,
+    OptOutReceived,
+    ReplyReceived,
+)
 from outrider.events.message import Recorded
 from outrider.events.projector import Projection
 from outrider.events.todo import Todo, add, close
 from outrider.sender.delivery import Lost
 from outrider.sender.recording import Records
+from outrider.sender.resolving import KIND as ANSWERED
 
 KIND = "settle_started"
 
 
 def settling(clock: Clock, seconds: float) -> Projection:
-    """The reader that adds a to-do for each claim, due `seconds` of real time later, and closes it by its outcome."""
+    """The reader that adds a to-do for each claim, due `seconds` of real time later, and closes it by its outcome.
+
+    And one for each answer: it proves that the message went out.
+    """
     projection = Projection("sender.settling.v1")
 
     @projection.on(DeliveryStarted)
@@ -48,6 +59,23 @@ def settling(clock: Clock, seconds: float) -> Projection:
     @projection.on(EmailSent, EmailBounced, DeliveryDeferred, DeliveryFailed, DeliveryUnknown)
     async def settled(db: Db, events: Sequence[Recorded[Any]]) -> None:
         await close(db, KIND, [_key(item) for item in events])
+
+    @projection.on(ReplyReceived, BounceReceived, AutoReplyReceived, OptOutReceived, ComplaintReceived)
+    async def answered(db: Db, events: Sequence[Recorded[Any]]) -> None:
+        await add(
+            db,
+            [
+                Todo(
+                    ANSWERED,
+                    f"{item.event.delivery_id}:{item.position}",
+                    item.account_id,
+                    item.business_at,
+                    owner=item.event.delivery_id,
+                )
+                for item in events
+                if item.event.delivery_id is not None and not getattr(item.event, "suspected", False)
+            ],
+        )
 
     return projection
 
