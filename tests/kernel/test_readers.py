@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import ClassVar, cast
 from uuid import uuid4
 
@@ -9,6 +10,7 @@ import asyncpg
 import pytest
 
 from outrider.events.account import AccountOpened, PlanChanged
+from outrider.events.contact import AddressReserved, ContactDeleted
 from outrider.events.database import Db, Pool
 from outrider.events.log import Log, Write
 from outrider.events.message import Event, Recorded, UnknownEvent
@@ -121,6 +123,36 @@ async def test_a_batch_is_applied_and_remembered_together_or_not_at_all(urls: Ma
             await caught_up(Reader(projection, k.log, k.tables))
         assert await seen(k) == []
         assert await k.tables.fetchval("select count(*) from checkpoints where position > 0") == 0
+
+
+def test_a_run_is_as_long_as_the_order_allows() -> None:
+    """Types that share a handler share its runs; a handler with tables of its own gets its events together."""
+    projection, runs = Projection("dispatcher.runs.v1"), list[tuple[str, list[int]]]()
+
+    async def note(name: str, events: Sequence[Recorded[Event]]) -> None:
+        runs.append((name, [item.position for item in events]))
+
+    @projection.on(AccountOpened, PlanChanged)
+    async def both(db: Db, events: Sequence[Recorded[Event]]) -> None:
+        del db
+        await note("both", events)
+
+    @projection.on(ContactDeleted)
+    async def between(db: Db, events: Sequence[Recorded[Event]]) -> None:
+        del db
+        await note("between", events)
+
+    @projection.on(AddressReserved, apart="addresses")
+    async def apart(db: Db, events: Sequence[Recorded[Event]]) -> None:
+        del db
+        await note("apart", events)
+
+    opened, reserved = AccountOpened(account_id=ACCOUNT, monthly_limit=1), AddressReserved.model_construct()
+    log: list[Event] = [opened, reserved, changed(1), reserved, ContactDeleted.model_construct(), reserved, opened]
+    now = datetime.now(UTC)
+    events = [Recorded(n, ACCOUNT, "x-1", n, ACCOUNT, 0, now, now, event) for n, event in enumerate(log)]
+    asyncio.run(projection.apply(cast("Db", None), events))
+    assert runs == [("both", [0, 2]), ("between", [4]), ("both", [6]), ("apart", [1, 3, 5])]
 
 
 async def stopped(reader: Reader) -> BaseException:

@@ -32,24 +32,42 @@ class Projection:
         """`name` as ``service.what.v1``."""
         self.name = name
         self.handlers: dict[str, Apply[Any]] = {}
+        self.apart: dict[str, str] = {}
+        """Of event types whose handlers have tables of their own: which."""
 
     @overload
-    def on(self, kind: type[E], /) -> Callable[[Apply[E]], Apply[E]]: ...
+    def on(self, kind: type[E], /, *, apart: str = "") -> Callable[[Apply[E]], Apply[E]]: ...
 
     @overload
-    def on(self, *kinds: type[Event]) -> Callable[[A], A]: ...
+    def on(self, *kinds: type[Event], apart: str = "") -> Callable[[A], A]: ...
 
-    def on(self, *kinds: type[Event]) -> Callable[[A], A]:
-        """Register the handler of runs of these event types; a run holds one type."""
+    def on(self, *kinds: type[Event], apart: str = "") -> Callable[[A], A]:
+        """Register the handler of runs of these event types; a run holds them in the order of the log.
+
+        Handlers with the same `apart` share tables that no other handler of the projection reads or writes. Their
+        events may then be applied after others of the same batch, so that long runs come of types that alternate.
+        """
 
         def register(apply: A) -> A:
             for kind in kinds:
                 if kind.name in self.handlers:
                     raise TypeError(f"{self.name} has two handlers for {kind.name}")
                 self.handlers[kind.name] = apply
+                self.apart[kind.name] = apart
             return apply
 
         return register
+
+    def join(self, part: "Projection") -> None:
+        """Register the handlers of another one."""
+        for kind, apply in part.handlers.items():
+            self.on(Event.types[kind], apart=part.apart[kind])(apply)
+
+    async def apply(self, db: Db, events: Sequence[Recorded[Event]]) -> None:
+        """Give the events to their handlers, in runs as long as the order of what shares tables allows."""
+        ordered = sorted(events, key=lambda item: self.apart[item.event.name])
+        for handler, run in groupby(ordered, key=lambda item: self.handlers[item.event.name]):
+            await handler(db, list(run))
 
 
 class Reader:
@@ -85,8 +103,7 @@ class Reader:
             if position is None:
                 return 0
             events, last, cause = await self._log.read_after(position, self.projection.handlers, limit, self._shards)
-            for kind, run in groupby(events, key=lambda item: item.event.name):
-                await self.projection.handlers[kind](db, list(run))
+            await self.projection.apply(db, events)
             if cause is not None:
                 await db.execute(
                     "update checkpoints set position = $2, cause = $3 where reader = $1 and lower(shards) = $4",

@@ -8,4 +8,4 @@ from outrider.events.projector import Projection
 
 facts = Projection(NAME)
 for part in (people, outreaches, campaigns, deliveries):
-    facts.handlers.update(part.handlers)
+    facts.join(part)

@@ -274,11 +274,11 @@ async def enrollment_ended(
         ]
     ],
 ) -> None:
-    """Nothing of it is sent any more."""
-    await db.execute(END, [item.event.enrollment_id for item in events], [item.version for item in events])
+    """Nothing of it is sent any more; it may have ended in several ways within one run."""
+    last = {item.event.enrollment_id: item.version for item in events}
+    await db.execute(END, list(last), list(last.values()))
     await db.execute(
-        "update steps set state = 'cancelled' where enrollment_id = any($1) and state = 'open'",
-        [item.event.enrollment_id for item in events],
+        "update steps set state = 'cancelled' where enrollment_id = any($1) and state = 'open'", list(last)
     )
 
 

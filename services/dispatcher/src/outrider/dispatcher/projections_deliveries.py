@@ -108,7 +108,7 @@ where c.credential_id = n.credential_id
 """
 
 
-@deliveries.on(CredentialRefused)
+@deliveries.on(CredentialRefused, apart="credential_days")
 async def credential_refused(db: Db, events: Sequence[Recorded[CredentialRefused]]) -> None:
     """One whose server takes no more today rests until the day is over."""
     held = {(item.event.credential_id, item.event.day) for item in events if item.event.kind == "held_today"}
@@ -121,7 +121,7 @@ async def credential_refused(db: Db, events: Sequence[Recorded[CredentialRefused
     )
 
 
-@deliveries.on(QuotaClaimed)
+@deliveries.on(QuotaClaimed, apart="credential_days")
 async def quota_claimed(db: Db, events: Sequence[Recorded[QuotaClaimed]]) -> None:
     """So much of the day is used."""
     await db.execute(
@@ -132,7 +132,7 @@ async def quota_claimed(db: Db, events: Sequence[Recorded[QuotaClaimed]]) -> Non
     )
 
 
-@deliveries.on(QuotaReleased)
+@deliveries.on(QuotaReleased, apart="credential_days")
 async def quota_released(db: Db, events: Sequence[Recorded[QuotaReleased]]) -> None:
     """So much of the day is free again."""
     await db.execute(

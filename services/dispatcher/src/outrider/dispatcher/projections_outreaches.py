@@ -11,7 +11,7 @@ from outrider.events.projector import Projection
 outreaches = Projection(NAME)
 
 
-@outreaches.on(OutreachContactReserved)
+@outreaches.on(OutreachContactReserved, apart="outreach_contacts")
 async def outreach_contact_reserved(db: Db, events: Sequence[Recorded[OutreachContactReserved]]) -> None:
     """It is that enrollment's: the last one of the run."""
     last = {(item.event.outreach_id, item.event.contact_id): item.event.enrollment_id for item in events}
@@ -25,7 +25,7 @@ async def outreach_contact_reserved(db: Db, events: Sequence[Recorded[OutreachCo
     )
 
 
-@outreaches.on(OutreachContactReleased)
+@outreaches.on(OutreachContactReleased, apart="outreach_contacts")
 async def outreach_contact_released(db: Db, events: Sequence[Recorded[OutreachContactReleased]]) -> None:
     """It is nobody's."""
     await db.execute(

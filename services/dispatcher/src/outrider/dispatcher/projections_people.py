@@ -98,12 +98,13 @@ async def contact_changed(db: Db, events: Sequence[Recorded[ContactChanged]]) ->
 
 @people.on(ContactDeleted, ContactForgotten)
 async def contact_gone(db: Db, events: Sequence[Recorded[ContactDeleted | ContactForgotten]]) -> None:
-    """It can be enrolled no more."""
+    """It can be enrolled no more; one that was deleted may be forgotten in the same run."""
+    last = {item.event.contact_id: item.version for item in events}
     await db.execute(
         "update contacts c set deleted = true, version = n.version "
         "from unnest($1::uuid[], $2::int[]) as n (contact_id, version) where c.contact_id = n.contact_id",
-        [item.event.contact_id for item in events],
-        [item.version for item in events],
+        list(last),
+        list(last.values()),
     )
 
 

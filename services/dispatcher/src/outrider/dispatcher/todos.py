@@ -7,4 +7,4 @@ from outrider.events.projector import Projection
 
 todos = Projection(NAME)
 for part in (people, commanded, sending):
-    todos.handlers.update(part.handlers)
+    todos.join(part)
