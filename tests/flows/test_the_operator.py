@@ -118,6 +118,7 @@ async def test_the_doctor_sees_a_reader_that_stands_still_and_a_command_that_nob
     found = {one["check"]: one for one in await rows(where, "doctor", code=1)}
     assert found["reader api.v1"]["state"] == "warn"
     assert found["reader api.v1"]["says"].startswith("1 events, 360")
+    assert found["reader api.v1"]["says"].endswith("next 1 (AccountOpened)")
     assert found["commands"]["state"] == "warn"
     assert found["commands"]["says"].startswith("1 wait for dispatcher")
 

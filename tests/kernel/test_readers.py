@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from outrider.events.account import AccountOpened, PlanChanged
 from outrider.events.contact import AddressReserved, ContactDeleted
@@ -165,7 +166,7 @@ async def stopped(reader: Reader) -> BaseException:
 
         await until("the reader stops", failed)
         await asyncio.wait([task])
-        assert task.exception() is reader.failed
+        assert task.exception() is None
     assert reader.failed is not None
     return reader.failed
 
@@ -187,6 +188,59 @@ async def test_a_reader_stops_at_an_event_version_from_the_future(urls: Mapping[
         await append(k)
         assert isinstance(await stopped(reader), UnknownEvent)
         assert (await seen(k), reader.position) == ([before], before)
+
+
+def refusing(*limits: int) -> Projection:
+    """A projection with a bug: it cannot apply a change of the plan to one of these limits."""
+    projection = seeing(AccountOpened)
+    note = seeing().handlers["PlanChanged"]
+
+    @projection.on(PlanChanged)
+    async def stumble(db: Db, events: Sequence[Recorded[PlanChanged]]) -> None:
+        await note(db, events)
+        if any(item.event.monthly_limit in limits for item in events):
+            raise ArithmeticError("somebody@example.com")
+
+    return projection
+
+
+async def test_a_broken_event_stops_its_reader_loudly_until_the_code_is_mended(urls: Mapping[str, str]) -> None:
+    """Everything before it is in the tables, nothing behind it; it is told once, with its position and type."""
+    async with kernel(urls) as k:
+        await k.tables.execute(SEEN)
+        writes = [Write("account-x", n, [changed(n)], uuid4()) for n in range(10)]
+        positions = [(await k.log.append(ACCOUNT, write)).position for write in writes]
+        reader = Reader(refusing(6), k.log, k.tables)
+        with capture_logs() as logs:
+            assert isinstance(await stopped(reader), ArithmeticError)
+        told = [line for line in logs if line["log_level"] == "error"]
+        assert [(one["event"], one["position"], one["type"]) for one in told] == [
+            ("reader.stopped", positions[6], "PlanChanged")
+        ]
+        assert reader.trouble == f"reader dispatcher.seen.v1 stopped at {positions[6]} (PlanChanged): ArithmeticError"
+        assert await seen(k) == positions[:6]
+        assert isinstance(await stopped(Reader(refusing(6), k.log, k.tables)), ArithmeticError)  # begun again
+        assert await seen(k) == positions[:6]
+        await caught_up(Reader(refusing(), k.log, k.tables))
+        assert await seen(k) == positions
+
+
+async def test_a_batch_that_only_fails_as_a_whole_is_applied_event_by_event(urls: Mapping[str, str]) -> None:
+    async with kernel(urls) as k:
+        await k.tables.execute(SEEN)
+        projection = seeing(AccountOpened)
+        note = seeing().handlers["PlanChanged"]
+
+        @projection.on(PlanChanged)
+        async def one_at_a_time(db: Db, events: Sequence[Recorded[PlanChanged]]) -> None:
+            [_] = events
+            await note(db, events)
+
+        last = await append(k, 20)
+        reader = Reader(projection, k.log, k.tables)
+        async with running(reader.follow()):
+            assert await reader.reach(last, 60)
+        assert (reader.failed, await seen(k)) == (None, await recorded(k))
 
 
 async def test_a_reader_passes_over_a_future_version_of_what_it_does_not_read(urls: Mapping[str, str]) -> None:

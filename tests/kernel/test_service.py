@@ -111,6 +111,31 @@ async def test_a_service_that_runs_is_ready_and_shows_its_figures(urls: Mapping[
         writer.close()  # without a word
 
 
+async def test_health_shows_how_far_readers_and_todos_are_behind(urls: Mapping[str, str], bus_url: str) -> None:
+    async with running_service(urls, bus_url) as site, site.service.tables.acquire() as db:
+        service = site.service
+        await until("it listens", lambda: listens(site.port))
+        first = await service.log.append(ACCOUNT, Write(f"account-{uuid4()}", 0, [changed(1)], uuid4()))
+        assert await service.readers[0].reach(first.position, 60)
+        async with db.transaction():
+            await db.execute("select position from checkpoints for update")  # as another replica that is at it
+            for number in range(3):
+                await service.log.append(ACCOUNT, Write(f"account-{uuid4()}", 0, [changed(number)], uuid4()))
+            shown = json.loads((await get(site.port, "/health/ready"))[1])
+            [lag] = shown["readers"]
+            assert (lag["reader"], lag["position"], lag["lag_events"]) == ("dispatcher.seen.v1", first.position, 3)
+            assert 0 < lag["lag_seconds"] < 600
+            _, figures = await get(site.port, "/metrics")
+            assert 'outrider_reader_lag_events{reader="dispatcher.seen.v1"} 3.0' in figures
+            assert 'outrider_reader_lag_seconds{reader="dispatcher.seen.v1"}' in figures
+
+        async def caught_up() -> bool:
+            shown = json.loads((await get(site.port, "/health/ready"))[1])
+            return bool(shown["readers"][0]["lag_events"] == 0)
+
+        await until("the reader is at the end", caught_up)
+
+
 async def listens(port: int) -> bool:
     try:
         return (await get(port, "/health/live"))[0] == 200
@@ -131,7 +156,11 @@ async def test_a_reader_that_stopped_shows_in_health_and_the_rest_goes_on(
         await owner.execute("update dispatcher.checkpoints set position = 0, cause = null")  # it reads it again
         await owner.close()
         service.readers[0].ring()
-        await until("health says so", lambda: site.says("reader dispatcher.seen.v1 stopped: UnknownEvent"))
+        said = f"reader dispatcher.seen.v1 stopped at {done.position} (PlanChanged): UnknownEvent"
+        await until("health says so", lambda: site.says(said))
+        assert await site.trouble() == [said]
+        _, figures = await get(site.port, "/metrics")
+        assert 'outrider_reader_stopped{reader="dispatcher.seen.v1"} 1.0' in figures
         assert (await get(site.port, "/health/live"))[0] == 200
         async with service.work.acquire() as db:
             await add(db, [Todo("note_it", "after", ACCOUNT, service.clock.now())])

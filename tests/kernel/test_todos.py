@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 
 from outrider.events import todo as kernel_todo
 from outrider.events.claims import Places
 from outrider.events.errors import NotYet, Unavailable
+from outrider.events.figures import Gauging
 from outrider.events.todo import TRIES, Drain, Todo, cancel, close, each, hold, move
 from tests.kernel.todos import KIND, LONG_AGO, Notes, come_round, emptied, put, row, todo
 from tests.kernel.until import line, process, running, until
@@ -220,6 +223,29 @@ async def test_a_drain_goes_on_whatever_fails_and_says_so_meanwhile(urls: Mappin
             drain.ring()
             await until("it goes on", lambda: notes.keys == ["waiting"])
             await until("it says so", lambda: drain.failed is None)
+
+
+async def test_what_is_due_and_how_late_is_shown(urls: Mapping[str, str]) -> None:
+    """What waits, is held, done, or somebody is at, is not due."""
+    async with kernel(urls) as k:
+        drain = Notes().drain(k)
+        gauging = Gauging(k.log, k.work, k.clock, [], [drain])
+        assert (await gauging.measure())["todos"] == [{"kind": KIND, "due": 0, "late_seconds": 0.0}]
+        hour = timedelta(hours=1)
+        now = k.clock.now()
+        await put(k, *(replace(todo(name), due_at=now - hour) for name in ("late", "held", "taken", "done", "dead")))
+        await put(k, replace(todo("now"), due_at=now), replace(todo("later"), due_at=now + hour))
+        for name, change in (
+            ("held", "held = true"),
+            ("taken", "not_before = now() + interval '1 hour'"),
+            ("done", "done_at = now()"),
+            ("dead", "dead_at = now()"),
+        ):
+            await k.work.execute(f"update todos set {change} where key = $1", name)  # noqa: S608  # constants
+        [shown] = (await gauging.measure())["todos"]
+        assert (shown["kind"], shown["due"]) == (KIND, 2)
+        assert 3600 <= float(shown["late_seconds"]) < 7200
+        assert REGISTRY.get_sample_value("outrider_todos_due", {"kind": KIND}) == 2
 
 
 async def test_one_by_one_a_failure_leaves_the_others_done(urls: Mapping[str, str]) -> None:

@@ -21,8 +21,8 @@ from outrider.events import (
     inbound,
     outreach,
 )
-from outrider.events.log import recorded
 from outrider.events.message import Event, Recorded
+from outrider.events.reading import recorded
 from outrider.events.tokens import Keyring, read_message_id
 
 CATEGORIES = (account, campaign, contact, credential, delivery, engagement, enrollment, inbound, outreach)

@@ -44,6 +44,7 @@ async def found(urls: Mapping[str, str], bus_url: str) -> AsyncGenerator[Office]
 
 
 async def contacts_of(found: Office, import_id: UUID) -> list[UUID]:
+    assert await found.desk.facts.reach(await found.desk.log.last_position(), 60)
     rows = await found.desk.tables.fetch(
         "select contact_id from contacts where import_id = $1 order by added", import_id
     )

@@ -52,6 +52,7 @@ async def campaign_of(found: Office, outreach_id: UUID) -> UUID:
 
 
 async def contacts_of(found: Office, import_id: UUID) -> list[UUID]:
+    assert await found.desk.facts.reach(await found.desk.log.last_position(), 60)
     rows = await found.desk.tables.fetch("select contact_id from contacts where import_id = $1", import_id)
     return [row["contact_id"] for row in rows]
 

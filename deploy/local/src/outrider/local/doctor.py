@@ -28,7 +28,9 @@ select c.reader, c.position, (select coalesce(max(e.position), 0) from log.event
     (select extract(epoch from clock_timestamp() - e.recorded_at)
      from log.events e where e.position > c.position order by e.position limit 1)::float8 as seconds,
     c.cause is not null and c.cause is distinct from (select e.cause from log.events e where e.position = c.position)
-    as strange
+    as strange,
+    (select format('%s (%s)', e.position, e.type)
+     from log.events e where e.position > c.position order by e.position limit 1) as next
 from {schema}.checkpoints c
 order by c.reader, lower(c.shards)
 """
@@ -132,8 +134,11 @@ def _reader(row: Row) -> Finding:
         advice = "a backup was restored: rebuild it, if it is a projection"
         return Finding(name, BAD, f"stands at {row['position']}, where this log has another event or none", advice)
     state = WARN if row["events"] > 0 and seconds > LAG_SECONDS else OK
-    advice = "" if state == OK else "its service is down, stopped at a bug (`outrider status`), or overloaded"
-    return Finding(name, state, f"{row['events']} events, {seconds:.1f} s behind", advice)
+    says = f"{row['events']} events, {seconds:.1f} s behind"
+    if state == OK:
+        return Finding(name, state, says)
+    advice = "its service is down, overloaded, or stopped at a bug (its /health/ready and its log say so)"
+    return Finding(name, state, f"{says}, next {row['next']}", advice)
 
 
 async def _commands(pool: Pool) -> Sequence[Finding]:

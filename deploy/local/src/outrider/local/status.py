@@ -10,6 +10,8 @@ from outrider.local.services import SANDBOX, SERVICES
 from outrider.local.serving import OK, call, command_line
 
 SERVERS = ("postgres", "nats", SANDBOX)
+SILENT = {"status", "readers", "todos"}
+"""What health says that is no note: figures belong to metrics."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Status:
     state: str
     """`down`, `running` (nobody can be asked), `ready`, `not ready`."""
     note: str
-    """What it says of itself, its lag for one."""
+    """What it says of itself, what keeps it from being ready for one."""
 
 
 def statuses(home: Home) -> Iterator[Status]:
@@ -51,5 +53,5 @@ def _asked(name: str, ports: Ports) -> tuple[str, str]:
     with suppress(ValueError):
         told: object = json.loads(body)
         if isinstance(told, dict):
-            note = ", ".join(f"{key}: {json.dumps(value)}" for key, value in told.items() if key != "status")  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            note = ", ".join(f"{key}: {json.dumps(value)}" for key, value in told.items() if key not in SILENT)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     return ("ready" if status == OK else "not ready"), note

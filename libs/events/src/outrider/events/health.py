@@ -8,17 +8,21 @@ from contextlib import suppress
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from outrider.events.figures import Figures
+
 Trouble = Callable[[], Awaitable[Sequence[str]]]
+Measure = Callable[[], Awaitable[Figures]]
 
 
 class HealthServer:
     """``GET /health/live``, ``/health/ready``, ``/metrics`` over plain HTTP/1.0, one answer a connection."""
 
-    def __init__(self, listen: str, trouble: Trouble) -> None:
-        """`listen` is host:port; `trouble` says what keeps the process from being ready."""
+    def __init__(self, listen: str, trouble: Trouble, measure: Measure) -> None:
+        """`listen` is host:port; `trouble` says what keeps the process from being ready; `measure` sets its gauges."""
         self._host, _, port = listen.rpartition(":")
         self._port = int(port)
         self._trouble = trouble
+        self._measure = measure
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -49,10 +53,12 @@ class HealthServer:
             case ["GET", "/health/live"]:
                 return "200 OK", "application/json", b'{"status":"live"}'
             case ["GET", "/health/ready"]:
-                trouble = await self._trouble()
-                body = json.dumps({"status": "not ready" if trouble else "ready", "trouble": list(trouble)}).encode()
+                trouble, figures = await asyncio.gather(self._trouble(), self._measure())
+                status = "not ready" if trouble else "ready"
+                body = json.dumps({"status": status, "trouble": list(trouble), **figures}).encode()
                 return "503 Service Unavailable" if trouble else "200 OK", "application/json", body
             case ["GET", "/metrics"]:
+                await self._measure()
                 return "200 OK", CONTENT_TYPE_LATEST, generate_latest(REGISTRY)
             case [method, _] if method != "GET":
                 return "405 Method Not Allowed", "application/json", b'{"status":"only GET"}'

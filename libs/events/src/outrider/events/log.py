@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -14,30 +14,14 @@ from outrider.events.clock import Clock
 from outrider.events.database import Pool, Row, passing
 from outrider.events.errors import Conflict
 from outrider.events.ids import shard
-from outrider.events.message import Event, Recorded
+from outrider.events.message import Event
+from outrider.events.reading import Reading
 from outrider.events.telemetry import APPENDS, trace_context
 
 S = TypeVar("S")
-ALL_SHARDS = (0, 64)
-"""Lower bound, and upper bound exclusive."""
 EVENTS_A_CALL = 500
 TRIES = 10
 APPEND = "select grp, verdict, last, moved from log.append_groups($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)"
-COLUMNS = (
-    "position, account_id, stream, version, cause, ordinal, business_at, recorded_at, meta, type, type_version, data"
-)
-READ_STREAM = (
-    f"select {COLUMNS} from log.events where shard = any($1) and stream = $2 and version > $3 "  # noqa: S608  # constants
-    "and ($4::uuid is null or account_id = $4) order by version"
-)
-READ_AFTER = """
-select position, account_id, stream, version, cause, ordinal, business_at, recorded_at, meta, type, type_version,
-    case when type = any($4) then data end as data
-from log.events
-where position > $1 and shard >= $2 and shard < $3
-order by position
-limit $5
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +86,12 @@ class _Group:
         self.size = sum(len(part.events) for part in self.parts if isinstance(part, Write))
 
 
-class Log:
+class Log(Reading):
     """Append, read, and decide on what was read. One append is in flight per process; later callers share the next."""
 
     def __init__(self, pool: Pool, clock: Clock, rung: Callable[[], None] = lambda: None) -> None:
         """`rung` is called after every append, to wake the readers."""
-        self._pool = pool
+        super().__init__(pool)
         self._clock = clock
         self.rung = rung
         self._waiting: deque[_Group] = deque()
@@ -179,31 +163,6 @@ class Log:
         self._waiting.extendleft(reversed(left))
         return call
 
-    async def read_stream(self, account: UUID | None, stream: str, after: int = 0) -> list[Recorded[Event]]:
-        """The events of one stream in order; account None looks through every shard (a signed id names no account)."""
-        shards = list(range(64)) if account is None else [shard(account)]
-        return [recorded(row) for row in await self._pool.fetch(READ_STREAM, shards, stream, after, account)]
-
-    async def read_after(
-        self, position: int, types: Collection[str], limit: int = 500, shards: tuple[int, int] = ALL_SHARDS
-    ) -> tuple[list[Recorded[Event]], int, UUID | None]:
-        """The next events of these types, with the position and cause of the last event looked at.
-
-        At most `limit` events are looked at. Raises UnknownEvent for one of these types in a version from the future.
-        """
-        rows = await self._pool.fetch(READ_AFTER, position, *shards, list(types), limit)
-        events = [recorded(row) for row in rows if row["data"] is not None]
-        return (events, rows[-1]["position"], rows[-1]["cause"]) if rows else (events, position, None)
-
-    async def last_position(self) -> int:
-        """The position of the newest event; 0 in an empty log."""
-        return int(await self._pool.fetchval("select coalesce(max(position), 0) from log.events") or 0)
-
-    async def cause_at(self, position: int) -> UUID | None:
-        """The cause of the event at this position: a checkpoint whose cause is another one belongs to another log."""
-        cause: UUID | None = await self._pool.fetchval("select cause from log.events where position = $1", position)
-        return cause
-
     async def transact(  # noqa: PLR0913  # one call says what is decided, on what, and why
         self,
         account: UUID,
@@ -241,22 +200,6 @@ class Log:
                 # Another replica was quicker; if with this very cause, then what it recorded is the answer.
                 await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311  # jitter
         raise Conflict([stream])
-
-
-def recorded(row: Row) -> Recorded[Event]:
-    """Decode one row of the log."""
-    return Recorded(
-        row["position"],
-        row["account_id"],
-        row["stream"],
-        row["version"],
-        row["cause"],
-        row["ordinal"],
-        row["business_at"],
-        row["recorded_at"],
-        Event.load(row["type"], row["type_version"], row["data"]),
-        row["meta"],
-    )
 
 
 def _arguments(call: Sequence[_Group], clock: Clock) -> tuple[object, ...]:

@@ -7,13 +7,15 @@ from itertools import groupby
 from typing import Any, TypeVar, overload
 
 from outrider.events.database import DISCONNECTED, DOUBTFUL, Db, Pool, heed_cancellation, passing
-from outrider.events.log import ALL_SHARDS, Log
+from outrider.events.log import Log
 from outrider.events.message import Event, Recorded
-from outrider.events.telemetry import READER_LAG, logger
+from outrider.events.reading import ALL_SHARDS
+from outrider.events.telemetry import logger
 
 E = TypeVar("E", bound=Event)
 Apply = Callable[[Db, Sequence[Recorded[E]]], Awaitable[None]]
 A = TypeVar("A", bound=Callable[[Db, Any], Awaitable[None]])
+BATCH = 500
 POLL_SECONDS = 1.0
 """The doorbell is only a hint: without it a reader looks this often."""
 PATIENCE = 5
@@ -77,12 +79,16 @@ class Reader:
         """`tables` is a pool whose search path is the schema of the projection; its checkpoint lies there too."""
         self.projection = projection
         self.failed: BaseException | None = None
-        """Why it stopped for good; health shows it."""
+        """Why it stopped for good."""
+        self.trouble = ""
+        """The same as a sentence for health: its name, the position and type of the broken event, the kind of error."""
         self.position = 0
         """How far the tables are known to be, by whichever replica."""
         self._log = log
         self._tables = tables
         self._shards = shards
+        self._at = 0
+        """The checkpoint as it was last locked."""
         self._bell = asyncio.Event()
         self._moved = asyncio.Condition()
         self.then: list[Callable[[], None]] = []
@@ -92,7 +98,7 @@ class Reader:
         """Wake it: there may be something new."""
         self._bell.set()
 
-    async def catch_up(self, limit: int = 500) -> int:
+    async def catch_up(self, limit: int = BATCH) -> int:
         """Apply the next events in one transaction with the checkpoint.
 
         Answers by how many positions it moved: 0 when it is up to date, or when another replica is at it. Raises what
@@ -130,6 +136,7 @@ class Reader:
         if row is None:
             return None
         position: int = row["position"]
+        self._at = position
         # Looked at every time: a server that failed over may have lost its last events while nobody was connected.
         if row["cause"] is not None and await self._log.cause_at(position) != row["cause"]:
             raise WrongLog(f"{self.projection.name} stands at {position}, where this log has another event or none")
@@ -145,28 +152,46 @@ class Reader:
                 wake()
 
     async def follow(self) -> None:
-        """Catch up, then wait for the doorbell or a second, for ever. A lost database is waited for; a bug stops it."""
-        doubts = 0
+        """Catch up, then wait for the doorbell or a second, until a bug stops it. A lost database is waited for.
+
+        A batch that fails is applied event by event, so that everything before the broken one is in the tables.
+        """
+        doubts = one_by_one = 0
         while True:
             self._bell.clear()
             try:
-                moved = await self.catch_up()
-                doubts = 0
-                if moved:
+                if await self.catch_up(1 if one_by_one else BATCH):
+                    doubts, one_by_one = 0, max(0, one_by_one - 1)
                     continue
-                await self._look()
-                READER_LAG.labels(self.projection.name).set(max(0, await self._log.last_position() - self.position))
-            except Exception as error:
+                await self.look()
+            except Exception as error:  # noqa: BLE001  # whatever it is, health shows it
                 heed_cancellation()
                 doubts = doubts + 1 if isinstance(error, DOUBTFUL) and await self._answered() else 0
-                if not passing(error) or doubts == PATIENCE:
-                    self.failed = error
-                    _log.exception("reader.stopped", reader=self.projection.name, position=self.position)
-                    raise
-                _log.warning("reader.waits", reader=self.projection.name, error=repr(error)[:300])
+                if passing(error) and doubts < PATIENCE:
+                    _log.warning("reader.waits", reader=self.projection.name, error=repr(error)[:300])
+                elif one_by_one or isinstance(error, WrongLog):
+                    return await self._stop(error)
+                else:
+                    one_by_one = BATCH
+                    _log.warning(
+                        "reader.steps", reader=self.projection.name, after=self._at, error=type(error).__name__
+                    )
+                    continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
                     await self._bell.wait()
+
+    async def _stop(self, error: Exception) -> None:
+        """Health says where it stopped, and at what; the event is the next after the checkpoint."""
+        broken = None
+        if not isinstance(error, WrongLog):
+            with suppress(*DISCONNECTED):
+                broken = await self._log.next_after(self._at, self._shards)
+        position, kind = broken or (self._at, "")
+        place = f"{position} ({kind})" if kind else f"{position}"
+        self.trouble = f"reader {self.projection.name} stopped at {place}: {type(error).__name__}"
+        self.failed = error
+        _log.error("reader.stopped", reader=self.projection.name, position=position, type=kind, exc_info=error)
 
     async def _answered(self) -> bool:
         try:
@@ -176,7 +201,7 @@ class Reader:
             return False
         return True
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
         """Learn how far another replica has brought the tables."""
         position = await self._tables.fetchval(
             "select position from checkpoints where reader = $1 and lower(shards) = $2",
@@ -205,7 +230,7 @@ class Reader:
                 await self._moved.wait_for(lambda: self.position >= position)
         if self.position < position:
             try:
-                await self._look()
+                await self.look()
             except DISCONNECTED:
                 heed_cancellation()
                 await asyncio.sleep(0.05)

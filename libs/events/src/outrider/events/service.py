@@ -13,6 +13,7 @@ from outrider.events.clock import Clock, read_clock
 from outrider.events.commands import Commands
 from outrider.events.database import PASSING, Pool, connect, heed_cancellation, passing
 from outrider.events.errors import Unavailable
+from outrider.events.figures import Gauging
 from outrider.events.health import HealthServer
 from outrider.events.log import Log
 from outrider.events.projector import Projection, Reader
@@ -86,7 +87,8 @@ class Service:
         A reader or loop that fails is shown by health, and what does not depend on it goes on. Raises Unavailable where
         the bus has no streams.
         """
-        health = HealthServer(self.settings.health_listen, self.trouble)
+        gauging = Gauging(self.log, self.work, self.clock, self.readers, self.drains)
+        health = HealthServer(self.settings.health_listen, self.trouble, gauging.measure)
         await health.start()
         loops: list[Loop] = [
             *(reader.follow for reader in self.readers),
@@ -132,11 +134,7 @@ class Service:
 
     async def trouble(self) -> Sequence[str]:
         """What keeps it from being ready, one sentence each."""
-        found = [
-            f"reader {reader.projection.name} stopped: {type(reader.failed).__name__}"
-            for reader in self.readers
-            if reader.failed is not None
-        ]
+        found = [reader.trouble for reader in self.readers if reader.failed is not None]
         found += [
             f"to-dos {drain.kind} are stuck: {type(drain.failed).__name__}"
             for drain in self.drains

@@ -17,6 +17,10 @@ _ids = RandomIdGenerator()
 
 APPENDS = Counter("outrider_append_groups_total", "Groups given to the log, by verdict.", ["verdict"])
 READER_LAG = Gauge("outrider_reader_lag_events", "Events that a reader has not applied yet.", ["reader"])
+READER_LAG_SECONDS = Gauge("outrider_reader_lag_seconds", "Since the first of them was recorded.", ["reader"])
+READER_STOPPED = Gauge("outrider_reader_stopped", "1: a bug has stopped this process's reader.", ["reader"])
+TODOS_DUE = Gauge("outrider_todos_due", "To-dos that are due and nobody is at; counted up to 10,000.", ["kind"])
+TODOS_LATE_SECONDS = Gauge("outrider_todos_late_seconds", "Business time for which the first is due.", ["kind"])
 TODOS = Counter("outrider_todos_total", "To-dos carried out, by kind and outcome.", ["kind", "outcome"])
 COMMANDS = Counter("outrider_commands_total", "Commands decided, by kind and HTTP status.", ["kind", "status"])
 

@@ -25,8 +25,8 @@ from outrider.events.enrollment import (
     EnrollmentUnsubscribed,
 )
 from outrider.events.ids import domain_of, shard
-from outrider.events.log import COLUMNS, recorded
 from outrider.events.message import Event, Json, Recorded
+from outrider.events.reading import COLUMNS, recorded
 from outrider.events.tokens import Keyring, message_id
 
 TYPES: Final = {

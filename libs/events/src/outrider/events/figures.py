@@ -1,0 +1,83 @@
+"""What a process shows of its readers and to-dos, for health and metrics: measured when somebody asks."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from outrider.events.clock import Clock
+from outrider.events.database import PASSING, Pool
+from outrider.events.log import Log
+from outrider.events.projector import Reader
+from outrider.events.telemetry import (
+    READER_LAG,
+    READER_LAG_SECONDS,
+    READER_STOPPED,
+    TODOS_DUE,
+    TODOS_LATE_SECONDS,
+)
+from outrider.events.todo import Drain
+
+SECONDS = 2.0
+GAUGES = (READER_LAG, READER_LAG_SECONDS, TODOS_DUE, TODOS_LATE_SECONDS)
+DUE = """
+select k.kind, count(d.due_at) as due,
+    coalesce(extract(epoch from $2::timestamptz - min(d.due_at)), 0)::float8 as late_seconds
+from unnest($1::text[]) as k (kind)
+left join lateral (
+    select t.due_at from todos t
+    where t.kind = k.kind and t.done_at is null and t.dead_at is null and not t.held and t.due_at <= $2
+        and (t.not_before is null or t.not_before <= $3)
+    order by t.due_at
+    limit 10000
+) d on true
+group by k.kind
+order by k.kind
+"""
+Figures = Mapping[str, Sequence[Mapping[str, str | int | float]]]
+
+
+class Gauging:
+    """The figures of one process."""
+
+    def __init__(self, log: Log, work: Pool, clock: Clock, readers: Sequence[Reader], drains: Sequence[Drain]) -> None:
+        """`work` is the schema whose to-dos are drained."""
+        self._log = log
+        self._work = work
+        self._clock = clock
+        self._readers = readers
+        self._drains = drains
+
+    async def measure(self) -> Figures:
+        """Each reader's lag and each kind's due to-dos, in the metrics too; nothing while the database is away."""
+        for reader in self._readers:
+            READER_STOPPED.labels(reader.projection.name).set(reader.failed is not None)
+        try:
+            async with asyncio.timeout(SECONDS):
+                return {"readers": [await self._lag(one) for one in self._readers], "todos": await self._due()}
+        except PASSING:
+            for gauge in GAUGES:
+                gauge.clear()
+            return {}
+
+    async def _lag(self, reader: Reader) -> Mapping[str, str | int | float]:
+        """Compare where the tables are, whoever brought them there, with the log."""
+        name = reader.projection.name
+        await reader.look()
+        behind = await self._log.behind(reader.position)
+        READER_LAG.labels(name).set(behind.events)
+        READER_LAG_SECONDS.labels(name).set(behind.seconds)
+        return {
+            "reader": name,
+            "position": reader.position,
+            "lag_events": behind.events,
+            "lag_seconds": round(behind.seconds, 3),
+        }
+
+    async def _due(self) -> Sequence[Mapping[str, str | int | float]]:
+        kinds = [drain.kind for drain in self._drains]
+        if not kinds:
+            return []  # a service without to-dos has no schema of them
+        rows = await self._work.fetch(DUE, kinds, self._clock.now(), self._clock.real())
+        for row in rows:
+            TODOS_DUE.labels(row["kind"]).set(row["due"])
+            TODOS_LATE_SECONDS.labels(row["kind"]).set(row["late_seconds"])
+        return [{**row, "late_seconds": round(row["late_seconds"], 3)} for row in rows]
