@@ -18,6 +18,7 @@ from outrider.dispatcher.credential import (
     judge,
     reenable,
     remove,
+    replace_by,
 )
 from outrider.events.credential import (
     ChangeCredential,
@@ -26,6 +27,7 @@ from outrider.events.credential import (
     CredentialDisabled,
     CredentialReenabled,
     CredentialRemoved,
+    CredentialReplaced,
     NewCredential,
     ReenableCredential,
     SmtpCredentialNotFound,
@@ -112,6 +114,18 @@ def test_one_that_is_unknown_gone_or_of_another_campaign_is_not_found() -> None:
 
 def test_it_is_removed_once() -> None:
     given(credential, ADDED, CHANGED).when(partial(remove, K)).then(REMOVED).when(partial(remove, K)).then()
+
+
+@pytest.mark.parametrize("history", [(ADDED, DISABLED), (ADDED, REMOVED), (ADDED, REFUSED, REMOVED)])
+def test_one_that_is_burned_or_gone_is_replaced_by_those_that_are_left(history: Sequence[Event]) -> None:
+    replaced = CredentialReplaced(credential_id=K, campaign_id=M, by=(A, C))
+    given(credential, *history).when(partial(replace_by, K, [A, C])).then(replaced)
+    given(credential, *history).when(partial(replace_by, K, [])).then()
+
+
+@pytest.mark.parametrize("history", [(), (ADDED,), (ADDED, REFUSED), (ADDED, DISABLED, REENABLED)])
+def test_one_that_may_come_back_keeps_what_is_its_own(history: Sequence[Event]) -> None:
+    given(credential, *history).when(partial(replace_by, K, [A, C])).then()
 
 
 @examples(

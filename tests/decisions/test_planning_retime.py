@@ -21,8 +21,10 @@ from outrider.dispatcher.planning import (
     Spacing,
     differing,
     follow_on,
+    hand_over,
     plan,
     retime,
+    timed,
 )
 from outrider.dispatcher.windows import Window
 
@@ -329,3 +331,45 @@ def test_what_differs_is_named_with_its_last_time() -> None:
     assert differing([three()], [wanted], [moved]) == [Retimed(FIRST, ((2, after(40)), (3, after(60))))]
     back = Retimed(FIRST, ((2, after(20)), (3, after(30))))
     assert differing([three()], [wanted], [back]) == []
+
+
+@settings(max_examples=50)
+@given(
+    people=st.integers(1, 12),
+    limits=st.lists(st.integers(1, 4), min_size=1, max_size=3),
+    days=st.lists(st.integers(0, 3), min_size=1, max_size=3),
+    begun=st.booleans(),
+)
+def test_what_is_handed_over_fits_the_days_of_those_that_take_it(
+    people: int,
+    limits: list[int],
+    days: list[int],
+    begun: bool,  # noqa: FBT001  # whether step 1 went out
+) -> None:
+    """Nobody is left out, no limit is passed, no step comes before its delay."""
+    gone = UUID(int=99)
+    capacities = [Capacity(UUID(int=n), limit, {NOW.date(): 1}) for n, limit in enumerate(limits, 1)]
+    first = 2 if begun else 1
+    steps = [OpenStep(first + n, at(days=sum(days[: n + 1]), minutes=5), day * DAY) for n, day in enumerate(days)]
+    rows = [row(n, *steps, credential=gone, sent=at(days=-1) if begun else None) for n in range(people)]
+    taken = hand_over(rows, capacities)
+    assert {item.enrollment_id for item in taken} == {item.enrollment_id for item in rows}
+    moved = timed(taken, Resume(taken, capacities).retime())
+    used = Counter({(one.credential_id, NOW.date()): 1 for one in capacities})
+    by = {item.enrollment_id: item.credential_id for item in taken}
+    for item in moved:
+        assert [position for position, _ in item.times] == [step.position for step in steps]
+        for (_, before), (position, after) in pairwise(item.times):
+            assert (after - before).total_seconds() >= steps[position - first].delay_seconds
+        used.update((by[item.enrollment_id], moment.date()) for _, moment in item.times)
+    assert all(count <= limits[credential.int - 1] for (credential, _), count in used.items())
+
+
+def test_nobody_is_handed_to_nobody() -> None:
+    assert hand_over([row(1, OpenStep(1, NOW, 0))], []) == []
+
+
+def test_whoever_has_used_the_smallest_share_takes_the_next_one() -> None:
+    rows = [row(n, OpenStep(1, at(minutes=n), 0), credential=UUID(int=99)) for n in range(4)]
+    taken = hand_over(rows, [Capacity(FIRST, 10, {}), Capacity(SECOND, 30, {})])
+    assert [item.credential_id for item in taken] == [FIRST, SECOND, SECOND, SECOND]

@@ -22,7 +22,15 @@ from outrider.events.campaign import (
     StepsRetimed,
 )
 from outrider.events.contact import ContactUnsubscribed
-from outrider.events.credential import CredentialDisabled, CredentialRefused, ReenableCredential
+from outrider.events.credential import (
+    AddCredential,
+    CredentialDisabled,
+    CredentialRefused,
+    CredentialReplaced,
+    NewCredential,
+    ReenableCredential,
+    RemoveCredential,
+)
 from outrider.events.delivery import DeliveryDeferred, DeliveryResolved, DeliveryUnknown, EmailBounced, SendStep
 from outrider.events.enrollment import EnrollmentBounced, EnrollmentFinished, EnrollmentUnsubscribed
 from outrider.events.ids import new_id
@@ -266,6 +274,61 @@ async def test_a_refused_log_in_stops_that_credential_alone_and_loses_nothing(fo
     again = [await found.job(), await found.job()]
     assert {job.credential_id for job in again} == {bad}
     assert {job.attempt for job in again} == {1, 2}
+
+
+@pytest.mark.parametrize("burned", [False, True])
+async def test_the_steps_of_a_credential_that_is_not_coming_back_go_to_those_that_are_left(
+    found: Office,
+    burned: bool,  # noqa: FBT001  # or removed
+) -> None:
+    settings = CampaignSettings(min_wait_seconds=0, max_wait_seconds=0, bounce_min_sends=1, bounce_rate_threshold=10)
+    campaign, credentials = await found.campaign(settings, credentials=2)
+    await found.dispatched(campaign, await found.import_people(*(f"p{n}@example.com" for n in range(6))))
+    jobs = [await found.job() for _ in range(6)]
+    gone = jobs[0].credential_id
+    (left,) = set(credentials) - {gone}
+    mine = [job for job in jobs if job.credential_id == gone]
+    assert len(mine) == 3
+    for job in mine[1:] if burned else mine:
+        await found.send(job)
+    if burned:
+        await found.claim(mine[0])
+        await found.report(mine[0], bounced(found, mine[0]))
+    else:
+        await found.do(RemoveCredential, campaign_id=campaign, credential_id=gone)
+    await found.until("they move", lambda: found.has(f"plan-{campaign}", StepsRetimed))
+    moved = [event for event in await found.events(f"plan-{campaign}") if isinstance(event, StepsRetimed)]
+    handed = {
+        (step.enrollment_id, step.position, event.credentials[step.enrollment_id])
+        for event in moved
+        for step in event.steps
+    }
+    assert handed == {(job.enrollment_id, 2, left) for job in (mine[1:] if burned else mine)}
+    assert {event.reason for event in moved} == {"hand_over"}
+    replaced = [event for event in await found.events(f"credential-{gone}") if isinstance(event, CredentialReplaced)]
+    assert [event.by for event in replaced] == [(left,)]
+
+    async def none_held() -> bool:
+        return await open_sends(found, held=True) == 0
+
+    await found.until("nothing waits for it", none_held)
+    await found.desk.work.execute("update todos set due_at = now() where kind = 'send_step'")  # as if days had passed
+    told = [await found.job(2) for _ in handed]
+    assert {(job.credential_id, job.first_credential_id, job.attempt) for job in told} == {(left, gone, 1)}
+
+
+async def test_what_waits_for_a_removed_credential_goes_to_the_next_one_that_is_added(found: Office) -> None:
+    campaign, (gone,) = await found.campaign(steps=ONE)
+    await found.dispatched(campaign, await found.import_people("a@example.com"))
+    job = await found.job()
+    await found.do(RemoveCredential, campaign_id=campaign, credential_id=gone)
+    await found.until("it is paused", lambda: found.has(f"campaign-{campaign}", CampaignPaused))
+    new = NewCredential(credential_id=new_id(), daily_limit=10)
+    await found.do(AddCredential, campaign_id=campaign, credential=new)
+    await found.do(ResumeCampaign, campaign_id=campaign)
+    again = await found.job()
+    assert (again.delivery_id, again.credential_id) == (job.delivery_id, new.credential_id)
+    assert again.first_credential_id is None, "no message of the thread went out before"
 
 
 async def test_no_more_is_told_than_the_credential_has_left_today(found: Office) -> None:

@@ -70,6 +70,26 @@ async def test_a_mail_says_what_it_must(post: Mailing, sink: SmtpSink, start: St
     assert "Dear Zoë 0," in html.get_content()
 
 
+async def test_a_follow_up_through_another_credential_stays_in_its_thread(
+    post: Mailing, sink: SmtpSink, start: StartSender
+) -> None:
+    before, after = [await post.credential(sink.port) for _ in range(2)]
+    [one] = await post.people(1, before)
+    async with start():
+        first = await post.job(one, before)
+        await post.tell(first)
+        await post.settled(first)
+        left = Entry(before, "server", ACCOUNT, "credential", {"from_email": "ann@first.example"})
+        await put(post.kernel.pool, [left])  # as if it had been removed
+        second = (await post.job(one, after, position=2)).model_copy(update={"first_credential_id": before})
+        await post.tell(second)
+        await post.settled(second)
+    _, follow_up = sink.messages
+    assert follow_up.header("In-Reply-To").endswith("@first.example>")
+    assert read_message_id(post.keyring, follow_up.header("In-Reply-To")) == first.delivery_id
+    assert follow_up.header("Message-ID").endswith("@sender.example>")
+
+
 async def test_a_refused_recipient_bounces_and_its_place_is_free_again(
     post: Mailing, sink: SmtpSink, start: StartSender
 ) -> None:

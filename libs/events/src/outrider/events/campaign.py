@@ -3,7 +3,7 @@
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from outrider.events.credential import NewCredential
 from outrider.events.errors import Refused
@@ -253,6 +253,8 @@ class StepsRetimed(Event):
     campaign_id: UUID
     reason: Literal["resumed", "sent_late", "settings_changed", "hand_over"]
     steps: tuple[RetimedStep, ...]
+    credentials: dict[UUID, UUID] = Field(default_factory=dict)
+    """By enrollment, through which credential its steps here go out from now on; as before where it is not named."""
 
 
 class CampaignNotFound(Refused, status=404, code="campaign_not_found"):

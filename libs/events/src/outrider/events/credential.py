@@ -107,6 +107,14 @@ class CredentialRemoved(Event):
     campaign_id: UUID
 
 
+class CredentialReplaced(Event):
+    """It is not coming back by itself: its open steps are to go out through these instead."""
+
+    credential_id: UUID
+    campaign_id: UUID
+    by: tuple[UUID, ...]
+
+
 class QuotaClaimed(Event):
     """These deliveries are counted on the credential's day."""
 

@@ -32,6 +32,8 @@ class SendStep(Job):
     """The step before: it must be settled."""
     first_attempt_at: AwareDatetime | None = None
     """When attempt 1 was claimed: after 24 h of deferrals it has failed."""
+    first_credential_id: UUID | None = None
+    """Through which step 1 went out, where that was another one: its from address ends the Message-ID of the thread."""
 
 
 class DeliveryEvent(Event):

@@ -86,6 +86,17 @@ async def forget(db: Db | Pool, owners: Sequence[UUID]) -> int:
     return int(tag.split()[-1])
 
 
+async def keep_only(db: Db | Pool, owner: UUID, name: str, field: str) -> None:
+    """Of everything that is kept of this owner, this one field of this value is left."""
+    await db.execute("delete from log.vault where owner = $1 and name <> $2", owner, name)
+    await db.execute(
+        "update log.vault set value = jsonb_build_object($3::text, value -> $3) where owner = $1 and name = $2",
+        owner,
+        name,
+        field,
+    )
+
+
 async def sweep(db: Db | Pool, before: datetime) -> int:
     """Values that expired before this real time are gone; how many they were."""
     tag = await db.execute("delete from log.vault where expires_at < $1", before)

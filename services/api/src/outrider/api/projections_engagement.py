@@ -32,7 +32,7 @@ where e.enrollment_id = r.enrollment_id
 BOUNCED = """
 update enrollments e
 set bounced_at = b.at, bounce_kind = b.kind, bounce_code = b.code, bounce_reason = b.reason,
-    credential_id = coalesce(e.credential_id, b.credential_id), sent_at = coalesce(e.sent_at, b.at),
+    credential_id = coalesce(b.credential_id, e.credential_id), sent_at = coalesce(e.sent_at, b.at),
     ended_at = coalesce(e.ended_at, b.at)
 from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
     as b (enrollment_id, credential_id, kind, code, reason, at)

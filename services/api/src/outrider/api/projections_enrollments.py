@@ -38,6 +38,17 @@ set skip_kind = coalesce(e.skip_kind, s.kind), ended_at = coalesce(e.ended_at, s
 from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as s (enrollment_id, kind, at)
 where e.enrollment_id = s.enrollment_id
 """
+HAND_OVER = """
+with run as (
+    select * from unnest($1::uuid[], $2::uuid[]) as n (enrollment_id, credential_id)
+),
+moved as (
+    update planned_steps p set credential_id = r.credential_id from run r
+    where p.enrollment_id = r.enrollment_id and p.open
+)
+update enrollments e set credential_id = r.credential_id from run r
+where e.enrollment_id = r.enrollment_id and e.ended_at is null
+"""
 
 
 @tables.on(EnrollmentCreated)
@@ -137,6 +148,8 @@ async def steps_retimed(db: Db, events: Sequence[Recorded[StepsRetimed]]) -> Non
         [position for _, position in times],
         list(times.values()),
     )
+    if moved := {enrollment: to for item in events for enrollment, to in item.event.credentials.items()}:
+        await db.execute(HAND_OVER, list(moved), list(moved.values()))
 
 
 @tables.on(StepReopened)

@@ -13,6 +13,7 @@ from outrider.events.credential import (
     CredentialDisabled,
     CredentialReenabled,
     CredentialRemoved,
+    CredentialReplaced,
     DisabledReason,
     NewCredential,
     ReenableCredential,
@@ -123,6 +124,17 @@ def disable(credential_id: UUID, reason: DisabledReason, state: Credential) -> S
     if state.status != "enabled" or state.campaign_id is None:
         return []
     return [CredentialDisabled(credential_id=credential_id, campaign_id=state.campaign_id, reason=reason)]
+
+
+def replace_by(credential_id: UUID, usable: Sequence[UUID], state: Credential) -> Sequence[Event]:
+    """Its open steps go to others, if it was removed, or is burned: too many of its messages came back.
+
+    One whose log-in or whose use was refused keeps them: whoever owns it mends that, or removes it.
+    """
+    burned = state.status == "disabled" and state.disabled_reason == "bounce_rate"
+    if not usable or state.campaign_id is None or not (burned or state.status == "removed"):
+        return []
+    return [CredentialReplaced(credential_id=credential_id, campaign_id=state.campaign_id, by=tuple(usable))]
 
 
 def remove(credential_id: UUID, state: Credential) -> Sequence[Event]:

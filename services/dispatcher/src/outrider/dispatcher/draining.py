@@ -8,6 +8,7 @@ from outrider.dispatcher.desk import Desk
 from outrider.dispatcher.dispatching import plan_batch
 from outrider.dispatcher.enrolling import free_contact
 from outrider.dispatcher.enrolling_imports import enroll_chunk
+from outrider.dispatcher.handing_over import replace_credentials
 from outrider.dispatcher.importing import delete_import, import_chunk
 from outrider.dispatcher.mx import MxResolver
 from outrider.dispatcher.respacing import respace, respace_late
@@ -51,6 +52,7 @@ def drains(desk: Desk, bus: Bus, resolver: MxResolver) -> list[Drain]:
         quick("reopen_step", reopen_step),
         quick("complete_campaign", complete_campaign),
         quick("judge_credential", judge_credential),
+        quick("replace_credentials", replace_credentials),
         quick("pause_campaign", pause_campaign),
         Drain("retime_late", partial(respace_late, desk), desk.work, desk.clock, batch=250),
         Drain(

@@ -44,10 +44,13 @@ async def on_change_credential(desk: Desk, command: ChangeCredential) -> Answer:
 
 
 async def on_remove_credential(desk: Desk, command: RemoveCredential) -> Answer:
-    """204: nothing more is mailed through it, and its secrets are gone."""
+    """204: nothing more is mailed through it, and its secrets are gone.
+
+    Its from address stays until its campaign goes: the Message-IDs of what it mailed end with its domain.
+    """
     gone = command.credential_id
     position = await _decided(desk, command, gone, partial(remove, gone))
-    await vault.forget(desk.log_pool, [gone])
+    await vault.keep_only(desk.log_pool, gone, "server", "from_email")
     return Answer({"id": str(gone)}, 204, position)
 
 

@@ -1,9 +1,11 @@
 """What keeps sends from being told: reasons that stand against a campaign or a credential."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from outrider.events.database import Db
+from outrider.events.message import Recorded
 
 REFRESH = """
 update todos t set held = n.held, not_before = case when t.held and not t.claimed then null else t.not_before end
@@ -13,6 +15,18 @@ from (
     where x.kind = 'send_step' and x.done_at is null and (x.scope = any($1) or x.lane = any($1))
 ) n
 where t.kind = 'send_step' and t.key = n.key and t.held <> n.held
+"""
+
+
+REPLACE = """
+insert into todos (kind, key, account_id, owner, scope, due_at)
+select 'replace_credentials', n.campaign_id || ':' || n.position, n.account_id, n.campaign_id, n.campaign_id, n.at
+from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::timestamptz[]) as n (campaign_id, position, account_id, at)
+where exists (
+    select from todos t join holds h on h.id = t.lane
+    where t.scope = n.campaign_id and t.kind = 'send_step' and t.done_at is null and t.held
+)
+on conflict (kind, key) do nothing
 """
 
 
@@ -35,3 +49,15 @@ async def release(db: Db, reason: str, ids: Collection[UUID]) -> None:
     """The reason no longer stands; others may."""
     await db.execute("delete from holds where reason = $1 and id = any($2)", reason, list(ids))
     await refresh(db, ids)
+
+
+async def replace_credentials(db: Db, events: Sequence[Recorded[Any]]) -> None:
+    """Where something waits for a credential, it is to be seen whether others take it over."""
+    last = {item.event.campaign_id: item for item in events}
+    await db.execute(
+        REPLACE,
+        list(last),
+        [item.position for item in last.values()],
+        [item.account_id for item in last.values()],
+        [item.business_at for item in last.values()],
+    )

@@ -13,7 +13,16 @@ from typing import Final
 from uuid import UUID
 
 from outrider.dispatcher.pacing import BATCH, Capacity, Lane, Ledger, Pace, Spacing, first_ready
-from outrider.dispatcher.retiming import OpenEnrollment, OpenStep, Retimed, differing, follow_on, retime
+from outrider.dispatcher.retiming import (
+    OpenEnrollment,
+    OpenStep,
+    Retimed,
+    differing,
+    follow_on,
+    hand_over,
+    retime,
+    timed,
+)
 from outrider.dispatcher.windows import DAY, Openings, Window, ceil_seconds, moment
 
 __all__ = [
@@ -28,8 +37,10 @@ __all__ = [
     "Spacing",
     "differing",
     "follow_on",
+    "hand_over",
     "plan",
     "retime",
+    "timed",
 ]
 
 LONGEST_DAYS: Final = 366

@@ -56,6 +56,16 @@ PLAN_STEPS = """
 insert into steps (enrollment_id, position, campaign_id, credential_id, due_at)
 select * from unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[], $5::timestamptz[])
 """
+HAND_OVER = """
+with run as (
+    select * from unnest($1::uuid[], $2::int[], $3::uuid[]) as n (enrollment_id, position, credential_id)
+),
+moved as (
+    update steps s set credential_id = r.credential_id from run r
+    where s.enrollment_id = r.enrollment_id and s.position = r.position and s.state = 'open'
+)
+update enrollments e set credential_id = r.credential_id from run r where e.enrollment_id = r.enrollment_id
+"""
 RETIME = """
 update steps s set due_at = n.due_at
 from unnest($1::uuid[], $2::int[], $3::timestamptz[]) as n (enrollment_id, position, due_at)
@@ -259,10 +269,25 @@ async def step_reopened(db: Db, events: Sequence[Recorded[StepReopened]]) -> Non
 @campaigns.on(StepsRetimed)
 async def steps_retimed(db: Db, events: Sequence[Recorded[StepsRetimed]]) -> None:
     """What is still open is due then: the last time of the run."""
-    last = {(step.enrollment_id, step.position): step.at for item in events for step in item.event.steps}
+    last = {(step.enrollment_id, step.position): step for item in events for step in item.event.steps}
     await db.execute(
-        RETIME, [enrollment for enrollment, _ in last], [position for _, position in last], list(last.values())
+        RETIME,
+        [enrollment for enrollment, _ in last],
+        [position for _, position in last],
+        [step.at for step in last.values()],
     )
+    if moved := {
+        (step.enrollment_id, step.position): item.event.credentials[step.enrollment_id]
+        for item in events
+        for step in item.event.steps
+        if step.enrollment_id in item.event.credentials
+    }:
+        await db.execute(
+            HAND_OVER,
+            [enrollment for enrollment, _ in moved],
+            [position for _, position in moved],
+            list(moved.values()),
+        )
 
 
 @campaigns.on(EnrollmentReplied, EnrollmentBounced, EnrollmentUnsubscribed, EnrollmentStopped, EnrollmentFinished)

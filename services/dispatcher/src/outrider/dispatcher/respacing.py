@@ -11,7 +11,16 @@ from outrider.dispatcher.campaign import Campaign, campaign
 from outrider.dispatcher.desk import Desk, chunks
 from outrider.dispatcher.dispatching import campaign_state, window_of
 from outrider.dispatcher.holds import release
-from outrider.dispatcher.planning import OpenEnrollment, OpenStep, Retimed, differing, follow_on, retime
+from outrider.dispatcher.planning import (
+    OpenEnrollment,
+    OpenStep,
+    Retimed,
+    differing,
+    follow_on,
+    hand_over,
+    retime,
+    timed,
+)
 from outrider.dispatcher.windows import CONTACT
 from outrider.events import vault
 from outrider.events.campaign import CampaignSettings, RetimedStep, StepsRetimed
@@ -21,7 +30,7 @@ from outrider.events.ids import new_id
 from outrider.events.log import Write
 from outrider.events.todo import Todo
 
-Reason = Literal["resumed", "sent_late", "settings_changed"]
+Reason = Literal["resumed", "sent_late", "settings_changed", "hand_over"]
 OPEN = """
 select s.enrollment_id, s.credential_id, s.position, s.due_at, e.contact_id, e.dispatch_id, p.settled_at as previous
 from steps s
@@ -57,8 +66,9 @@ async def respace(desk: Desk, item: Todo) -> None:
     position = 0
     if state.exists:
         rows = await desk.tables.fetch(OPEN, campaign_id, None)
-        if held not in {None, campaign_id}:  # a credential: the others never stopped
-            rows = [row for row in rows if row["credential_id"] == held]
+        one = UUID(item.data["of"]) if item.data.get("of") else held
+        if one not in {None, campaign_id}:  # a credential: the others never stopped
+            rows = [row for row in rows if row["credential_id"] == one]
         position = await _retime(desk, item.account_id, campaign_id, state, rows, reason, delay_of, anew=anew)
     if held is not None:
         if not await desk.todos.reach(position):  # the rows must stand at their new times first
@@ -108,6 +118,9 @@ async def _retime(  # noqa: PLR0913, PLR0917  # what is moved, for whom, and why
     before = _open(state, rows, await _zones(desk, account_id, state, rows))
     found = before if delay_of is None else [follow_on(item, delay_of) for item in before]
     uses = await facts.credentials_in_use(desk.tables, campaign_id, now, [item.enrollment_id for item in found])
+    capacities = [use.capacity(now.astimezone(UTC).date()) for use in uses]
+    if reason == "hand_over":
+        found = hand_over(found, capacities)
     last: Mapping[UUID, datetime] = {}
     if reason != "sent_late":
         starts = await desk.tables.fetch(LAST_STARTS, campaign_id, now)
@@ -115,7 +128,7 @@ async def _retime(  # noqa: PLR0913, PLR0917  # what is moved, for whom, and why
     moved = await asyncio.to_thread(
         retime,
         found,
-        [use.capacity(now.astimezone(UTC).date()) for use in uses],
+        capacities,
         min_wait=state.settings.min_wait_seconds,
         max_wait=state.settings.max_wait_seconds,
         spacing=state.settings.spacing,
@@ -126,9 +139,13 @@ async def _retime(  # noqa: PLR0913, PLR0917  # what is moved, for whom, and why
         last_start_of=last,
         anew=anew,
     )
+    credentials = {item.enrollment_id: item.credential_id for item in found} if reason == "hand_over" else {}
+    if reason == "hand_over":
+        moved = timed(found, moved)
     position = 0
     for part in chunks(moved if delay_of is None else differing(before, found, moved)):
-        event = StepsRetimed(campaign_id=campaign_id, reason=reason, steps=_steps(part))
+        given = {item.enrollment_id: credentials[item.enrollment_id] for item in part} if credentials else {}
+        event = StepsRetimed(campaign_id=campaign_id, reason=reason, steps=_steps(part), credentials=given)
         # Begun again, it finds these moved already: the cause need not say that it is the same.
         verdict = await desk.log.append(account_id, Write(f"plan-{campaign_id}", None, [event], new_id()))
         position = verdict.position

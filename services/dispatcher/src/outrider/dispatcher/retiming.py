@@ -33,6 +33,8 @@ class OpenEnrollment:
     previous_sent_at: datetime | None = None
     not_before: datetime | None = None
     """When its batch may begin: no first step of it is pulled before that."""
+    handed_over: bool = False
+    """Its follow-ups look for room in the days of another credential."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,39 @@ def differing(
         if changed:
             found.append(Retimed(was.enrollment_id, changed))
     return found
+
+
+def hand_over(open_enrollments: Sequence[OpenEnrollment], capacities: Sequence[Capacity]) -> list[OpenEnrollment]:
+    """Each to the credential that has used, with what it is given here, the smallest share of its daily limit.
+
+    Nobody where there is no capacity. Whose next step comes first chooses first.
+    """
+    given = {capacity.credential_id: sum(capacity.used.values()) for capacity in capacities}
+    limits = {capacity.credential_id: capacity.daily_limit for capacity in capacities}
+    found = list[OpenEnrollment]()
+    if not given:
+        return found
+    order = sorted(open_enrollments, key=lambda item: (item.steps[0].planned_at, item.enrollment_id.bytes))
+    for item in order:
+        to = min(given, key=lambda one: (given[one] / limits[one], one.bytes))
+        given[to] += len(item.steps)
+        found.append(replace(item, credential_id=to, handed_over=True))
+    return found
+
+
+def timed(open_enrollments: Sequence[OpenEnrollment], moved: Sequence[Retimed]) -> list[Retimed]:
+    """Every step of these, with the time that it was moved to or that it had."""
+    times = {item.enrollment_id: dict(item.times) for item in moved}
+    return [
+        Retimed(
+            item.enrollment_id,
+            tuple(
+                (step.position, times.get(item.enrollment_id, {}).get(step.position, step.planned_at))
+                for step in item.steps
+            ),
+        )
+        for item in open_enrollments
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +260,7 @@ class _Retimer:
             planned = ceil_seconds(step.planned_at)
             wanted = max(earliest, self._now, 0 if self._is_anew(row) else planned)
             at = planned
-            if wanted != planned or row.hours.first(planned) != planned:
+            if wanted != planned or row.hours.first(planned) != planned or row.open.handed_over:
                 self._count(row, planned, -1)
                 at = self._pace.follow_up(row.credential, row.hours, wanted, row.gap)
                 times += [(step.position, moment(at))] if at != planned else []

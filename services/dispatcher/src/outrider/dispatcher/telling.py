@@ -178,5 +178,6 @@ async def _tell(desk: Desk, bus: Bus, item: Todo) -> None:
         planned_at=item.data["planned_at"],
         previous_delivery_id=delivery_id(item.owner, item.ordinal - 1) if item.ordinal > 1 else None,
         first_attempt_at=item.data.get("first_attempt_at"),
+        first_credential_id=item.data.get("first_credential_id"),
     )
     await bus.tell(job, f"cmd.send.{partition(item.lane)}")

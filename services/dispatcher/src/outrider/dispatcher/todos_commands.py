@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from outrider.dispatcher.holds import hold, refresh, release
+from outrider.dispatcher.holds import hold, refresh, release, replace_credentials
 from outrider.dispatcher.todos_sending import NAME
 from outrider.events import todo
 from outrider.events.campaign import (
@@ -17,7 +17,13 @@ from outrider.events.campaign import (
     StepsChanged,
     StepsRetimed,
 )
-from outrider.events.credential import CredentialDisabled, CredentialReenabled, CredentialRemoved
+from outrider.events.credential import (
+    CredentialAdded,
+    CredentialDisabled,
+    CredentialReenabled,
+    CredentialRemoved,
+    CredentialReplaced,
+)
 from outrider.events.database import Db
 from outrider.events.enrollment import (
     EnrollmentBounced,
@@ -40,6 +46,16 @@ update todos t set due_at = n.due_at, data = t.data || jsonb_build_object('plann
     not_before = case when t.claimed then t.not_before end
 from unnest($1::text[], $2::timestamptz[], $3::text[]) as n (key, due_at, planned_at)
 where t.kind = 'send_step' and t.key = n.key and t.done_at is null
+"""
+HAND_OVER = """
+update todos t set lane = n.lane, data = t.data || case
+    when t.ordinal > 1 and not t.data ? 'first_credential_id' and not exists (
+        select from todos o where o.owner = t.owner and o.kind = 'send_step' and o.ordinal = 1 and o.done_at is null
+    )
+    then jsonb_build_object('first_credential_id', t.lane)
+    else '{}' end
+from unnest($1::text[], $2::uuid[]) as n (key, lane)
+where t.kind = 'send_step' and t.key = n.key and t.done_at is null and not t.claimed and t.lane <> n.lane
 """
 REOPEN = """
 update todos t set done_at = null, error = null, due_at = n.due_at, claimed = false, not_before = null,
@@ -163,8 +179,17 @@ async def step_reopened(db: Db, events: Sequence[Recorded[StepReopened]]) -> Non
 @commanded.on(StepsRetimed)
 async def steps_retimed(db: Db, events: Sequence[Recorded[StepsRetimed]]) -> None:
     """What is still open is due then: the last time of the run."""
-    last = {f"{step.enrollment_id}:{step.position}": step.at for item in events for step in item.event.steps}
-    await db.execute(MOVE, list(last), list(last.values()), [at.isoformat() for at in last.values()])
+    last = {f"{step.enrollment_id}:{step.position}": step for item in events for step in item.event.steps}
+    times = [step.at for step in last.values()]
+    await db.execute(MOVE, list(last), times, [at.isoformat() for at in times])
+    if moved := {
+        f"{step.enrollment_id}:{step.position}": item.event.credentials[step.enrollment_id]
+        for item in events
+        for step in item.event.steps
+        if step.enrollment_id in item.event.credentials
+    }:
+        await db.execute(HAND_OVER, list(moved), list(moved.values()))
+        await refresh(db, set(moved.values()))
 
 
 @commanded.on(CampaignPaused)
@@ -179,6 +204,7 @@ async def campaign_resumed(db: Db, events: Sequence[Recorded[CampaignResumed]]) 
     for item in events:
         await _retime(db, item, item.event.campaign_id, item.event.campaign_id, "resumed")
     await release(db, "paused", [item.event.campaign_id for item in events])
+    await replace_credentials(db, events)
 
 
 @commanded.on(CampaignChanged)
@@ -226,6 +252,7 @@ async def credential_disabled(db: Db, events: Sequence[Recorded[CredentialDisabl
     """Nothing is told through it; its campaign may have none left."""
     await hold(db, {item.event.credential_id: "disabled" for item in events})
     await todo.add(db, [_pause(item) for item in events])
+    await replace_credentials(db, events)
 
 
 @commanded.on(CredentialRemoved)
@@ -233,6 +260,20 @@ async def credential_removed(db: Db, events: Sequence[Recorded[CredentialRemoved
     """Nothing is told through it; its campaign may have none left."""
     await hold(db, {item.event.credential_id: "removed" for item in events})
     await todo.add(db, [_pause(item) for item in events])
+    await replace_credentials(db, events)
+
+
+@commanded.on(CredentialAdded)
+async def credential_added(db: Db, events: Sequence[Recorded[CredentialAdded]]) -> None:
+    """Others may be waiting for one that takes over."""
+    await replace_credentials(db, events)
+
+
+@commanded.on(CredentialReplaced)
+async def credential_replaced(db: Db, events: Sequence[Recorded[CredentialReplaced]]) -> None:
+    """Its open steps are to get another credential, and times that fit it."""
+    for item in events:
+        await _retime(db, item, item.event.campaign_id, None, "hand_over", of=item.event.credential_id)
 
 
 def _pause(item: Recorded[CredentialDisabled] | Recorded[CredentialRemoved]) -> Todo:
@@ -249,6 +290,7 @@ async def credential_reenabled(db: Db, events: Sequence[Recorded[CredentialReena
     for item in events:
         await _retime(db, item, item.event.campaign_id, item.event.credential_id, "resumed")
     await release(db, "disabled", [item.event.credential_id for item in events])
+    await replace_credentials(db, events)
 
 
 async def _retime(  # noqa: PLR0913, PLR0917  # what moves, and why
@@ -256,15 +298,22 @@ async def _retime(  # noqa: PLR0913, PLR0917  # what moves, and why
     item: Recorded[CampaignResumed]
     | Recorded[CampaignChanged]
     | Recorded[StepsChanged]
-    | Recorded[CredentialReenabled],
+    | Recorded[CredentialReenabled]
+    | Recorded[CredentialReplaced],
     campaign_id: UUID,
     held: UUID | None,
     reason: str,
     delay_of: int | None = None,
+    of: UUID | None = None,
 ) -> None:
-    """The campaign's open steps are to be timed anew; `held` (campaign or credential) waits for it."""
+    """The campaign's open steps are to be timed anew, or those `of` a credential; `held` waits for it."""
     key = f"{campaign_id}:{item.position}"
-    data = {"reason": reason, "held": None if held is None else str(held), "delay_of": delay_of}
+    data = {
+        "reason": reason,
+        "held": None if held is None else str(held),
+        "delay_of": delay_of,
+        "of": None if of is None else str(of),
+    }
     found = Todo("retime", key, item.account_id, item.business_at, owner=campaign_id, scope=campaign_id, data=data)
     await todo.add(db, [found])
     if held is not None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from outrider.dispatcher.holds import replace_credentials
 from outrider.events import todo
 from outrider.events.credential import CredentialRefused
 from outrider.events.database import Db
@@ -69,6 +70,7 @@ async def delivery_deferred(db: Db, events: Sequence[Recorded[DeliveryDeferred]]
         [event.attempt for event in last.values()],
         [event.first_attempt_at.isoformat() for event in last.values()],
     )
+    await replace_credentials(db, [item for item in events if item.event is last[key_of(item.event)]])
 
 
 @sending.on(EmailSent)

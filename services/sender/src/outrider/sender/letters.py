@@ -60,6 +60,8 @@ class Letter:
     mailer: Mailer
     plan: CampaignPlan
     template: Template | BadTemplate
+    thread_domain: str
+    """Of the from address of the first message of its thread."""
 
     @property
     def step(self) -> StepPlan:
@@ -86,7 +88,16 @@ class Letters:
             return None
         template = await self.template(job.account_id, job.campaign_id, plan.steps[job.position])
         person = await self._person(job)
-        return None if template is None or person is None else Letter(job, person, mailer, plan, template)
+        if template is None or person is None:
+            return None
+        return Letter(job, person, mailer, plan, template, await self._thread_domain(job, mailer))
+
+    async def _thread_domain(self, job: SendStep, mailer: Mailer) -> str:
+        if job.first_credential_id is not None:
+            first = await self._read(job.account_id, job.first_credential_id, "server")
+            if first is not None:
+                return domain_of(first["from_email"])
+        return domain_of(mailer.from_email)
 
     async def plan(self, campaign: UUID) -> CampaignPlan | None:
         """Its settings and steps; None where it is not known."""
@@ -171,7 +182,7 @@ class Letters:
         if settings.track_opens:
             html = add_pixel(html, f"{self._settings.public_url}/t/o/{track_open(self._keys, job.delivery_id)}.gif")
         domain = domain_of(letter.mailer.from_email)
-        first = message_id(self._keys, delivery_id(job.enrollment_id, 1), domain)
+        first = message_id(self._keys, delivery_id(job.enrollment_id, 1), letter.thread_domain)
         threaded = letter.step.thread and job.position > 1
         return build(
             Mail(
