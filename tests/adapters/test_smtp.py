@@ -5,10 +5,13 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Literal
+from uuid import UUID
 
 import pytest
 
+from outrider.events.mime import LONGEST_LINE, Mail, build
 from outrider.sender import smtp
 from outrider.sender.smtp import (
     Accepted,
@@ -50,6 +53,29 @@ async def connected(server: Server, limit: int = 2, timeouts: Timeouts = HASTY) 
 async def send(connections: Connections, recipient: str = BOB, message: bytes = MESSAGE) -> Outcome:
     """Send with a minute to go."""
     return await connections.send(ANN, recipient, message, time.monotonic() + 60)
+
+
+@pytest.mark.parametrize("length", [30, 79, 300, LONGEST_LINE - len("List-Unsubscribe: <>")])
+async def test_the_one_click_header_arrives_in_one_line_whatever_its_length(length: int) -> None:
+    url = "https://example.com/u/".ljust(length, "x")
+    mail = build(
+        Mail(
+            delivery=UUID(int=1),
+            message_id="<a@b>",
+            date=datetime(2026, 11, 22, tzinfo=UTC),
+            from_email=ANN,
+            to_email=BOB,
+            subject="Hi",
+            html="<p>Hi</p>",
+            text="Hi",
+            unsubscribe_url=url,
+        )
+    )
+    async with smtp_sink(USERS) as sink, connected(server_of(sink)) as connections:
+        assert isinstance(await send(connections, message=mail), Accepted)
+        lines = sink.messages[0].content.split(b"\r\n")
+    assert f"List-Unsubscribe: <{url}>".encode() in lines
+    assert b"List-Unsubscribe-Post: List-Unsubscribe=One-Click" in lines
 
 
 @pytest.mark.parametrize("security", ["none", "starttls", "tls"])

@@ -45,6 +45,31 @@ async def test_a_preview_shows_every_step_with_merge_values_applied(client: http
     assert sample[0]["subject"] == "Hi Ada"
 
 
+async def test_a_preview_shows_the_footer_with_the_accounts_postal_address(client: httpx.AsyncClient) -> None:
+    campaign = await made(client, unsubscribe_footer=True)
+    before = (await client.get(f"{campaign}/preview")).json()["steps"][0]
+    assert before["body_text"].endswith("\n\n-- \nUnsubscribe: https://example.com/u/sample")
+    address = "Example & Co\n1 Road\nTown"
+    changed = await client.patch("/account", json={"account": {"postal_address": f"  {address}\r\n "}})
+    assert changed.status_code == 200
+    assert changed.json() == (await client.get("/account")).json()
+    assert changed.json()["postal_address"] == address
+    after = (await client.get(f"{campaign}/preview")).json()["steps"][0]
+    assert "Example &amp; Co<br>1 Road<br>Town<br><a href=" in after["body_html"]
+    assert after["body_text"].endswith(f"-- \n{address}\nUnsubscribe: https://example.com/u/sample")
+    assert "Unsubscribe" not in (await client.get(f"{await made(client)}/preview")).json()["steps"][0]["body_text"]
+
+
+async def test_a_postal_address_is_bounded_and_can_be_taken_away(client: httpx.AsyncClient) -> None:
+    for bad in ("x" * 501, "\n".join("12345678901"), "a\x00b", 5):
+        answer = await client.patch("/account", json={"account": {"postal_address": bad}})
+        assert fields(answer) == ["account.postal_address"]
+    for nothing in (None, " \n "):
+        answer = await client.patch("/account", json={"account": {"postal_address": nothing}})
+        assert answer.json()["postal_address"] is None
+    assert fields(await client.patch("/account", json={"account": {"nickname": "x"}})) == ["account.nickname"]
+
+
 async def test_a_preview_names_what_it_cannot_find(client: httpx.AsyncClient, stranger: httpx.AsyncClient) -> None:
     campaign = await made(client)
     _, [theirs] = await brought_in(stranger, {"email": "t@preview.example"})

@@ -1,13 +1,15 @@
-"""Pixels and unsubscribing, from the mail's side."""
+"""Pixels, links and unsubscribing, from the mail's side."""
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
 
 from outrider.events.database import connect
-from outrider.events.tokens import Keyring, track_open, unsubscribe
+from outrider.events.ids import new_id
+from outrider.events.tokens import Keyring, track_click, track_open, unsubscribe
 from tests.support.mailed import mailed
 from tests.support.system import System
 
@@ -21,8 +23,16 @@ def keys(gateway: System) -> Keyring:
 
 async def totals(client: httpx.AsyncClient, path: str) -> Mapping[str, int]:
     """Of the campaign, once everything recorded is shown."""
-    shown = (await client.get(path, headers={"Outrider-Min-Position": str(await newest(client))})).json()
-    return {**shown["totals"], "unsubscribed": shown["unsubscribed"]}
+    campaign = await shown(client, path)
+    return {**campaign["totals"], "unsubscribed": campaign["unsubscribed"]}
+
+
+async def shown(client: httpx.AsyncClient, path: str) -> Mapping[str, Any]:
+    """The campaign, once everything recorded is shown."""
+    campaign: Mapping[str, Any] = (
+        await client.get(path, headers={"Outrider-Min-Position": str(await newest(client))})
+    ).json()
+    return campaign
 
 
 async def newest(client: httpx.AsyncClient) -> int:
@@ -86,3 +96,60 @@ async def test_only_a_post_unsubscribes_and_it_may_be_repeated(gateway: System, 
     one = (await client.get(f"{path}/enrollments")).json()[0]
     assert (one["status"], one["next_send_at"]) == ("unsubscribed", None)
     assert (await client.get(f"/contacts/{one['contact_id']}")).json()["unsubscribed_at"] is not None
+
+
+async def test_a_link_leads_where_the_mail_said_and_counts_as_click_and_open(
+    gateway: System, client: httpx.AsyncClient
+) -> None:
+    path, delivery = await mailed(gateway, client, timedelta(minutes=5))
+    target = "https://example.com/a?b=c&d=%C3%A4#e"
+    link = f"/t/c/{track_click(keys(gateway), delivery, 2, target)}"
+    async with httpx.AsyncClient(base_url=gateway.url) as web:
+        assert (await web.head(link, headers=READER)).status_code == 302
+        assert (await web.get(link, headers={"User-Agent": "Mozilla/5.0 SafeLinks"})).status_code == 302
+        assert (await shown(client, path))["clicked"] == 0
+        for _ in range(25):
+            answer = await web.get(link, headers=READER)
+            assert (answer.status_code, answer.headers["location"], answer.content) == (302, target, b"")
+            assert (answer.headers["cache-control"], answer.headers["referrer-policy"]) == (
+                "no-store, private",
+                "no-referrer",
+            )
+    campaign = await shown(client, path)
+    assert (campaign["clicked"], campaign["totals"]["opened"]) == (1, 1)
+    events = (await client.get("/events?after=0", headers={"Accept": "application/json"})).json()
+    mine = [one for one in events if one["data"].get("campaign_id") == path.rpartition("/")[2]]
+    kinds = [one["type"] for one in mine if one["type"] in {"enrollment.opened", "enrollment.clicked"}]
+    assert kinds == ["enrollment.opened", *["enrollment.clicked"] * 19]  # 20 are recorded, one was a scanner's
+    assert {one["data"]["link_number"] for one in mine if one["type"] == "enrollment.clicked"} == {2}
+
+
+async def test_a_forged_link_is_not_found_and_leads_nowhere(gateway: System, client: httpx.AsyncClient) -> None:
+    _, delivery = await mailed(gateway, client, timedelta(minutes=5))
+    genuine = track_click(keys(gateway), delivery, 1, "https://example.com/")
+    foreign = track_click(Keyring(b"x" * 32), delivery, 1, "https://evil.example/")
+    other = track_open(keys(gateway), delivery)
+    async with httpx.AsyncClient(base_url=gateway.url, headers=READER) as web:
+        for token in (foreign, other, genuine[:-1], f"{genuine}A", "evil.example", "x" * 5000):
+            answer = await web.get(f"/t/c/{token}")
+            assert answer.status_code == 404, token
+            assert "location" not in answer.headers
+        assert (await web.get(f"/t/c/{genuine}?url=https://evil.example/")).headers[
+            "location"
+        ] == "https://example.com/"
+
+
+async def test_the_links_of_a_message_that_is_gone_work_still(gateway: System) -> None:
+    link = f"/t/c/{track_click(keys(gateway), new_id(), 1, 'https://example.com/')}"
+    async with httpx.AsyncClient(base_url=gateway.url, headers=READER) as web:
+        assert (await web.get(link)).headers["location"] == "https://example.com/"
+
+
+async def test_one_click_may_come_as_a_form_of_several_parts(gateway: System, client: httpx.AsyncClient) -> None:
+    path, delivery = await mailed(gateway, client, timedelta(minutes=5))
+    link = f"/u/{unsubscribe(keys(gateway), delivery)}"
+    async with httpx.AsyncClient(base_url=gateway.url, headers=READER, timeout=30) as reader:
+        for _ in range(2):
+            answer = await reader.post(link, files={"List-Unsubscribe": (None, "One-Click")})
+            assert answer.status_code == 200
+    assert (await totals(client, path))["unsubscribed"] == 1

@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 
+from outrider.sender.composing import Mailer
 from outrider.sender.desk import Desk, Line
-from outrider.sender.letters import Mailer
 from outrider.sender.smtp import Connections, Server
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)

@@ -8,12 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outrider.events.tokens import (
+    LONGEST_TARGET,
     MOST_FOUND,
+    Click,
     Keyring,
     Purpose,
     Token,
     find_own_ids,
     message_id,
+    read_click,
     read_message_id,
     read_token,
     track_click,
@@ -86,31 +89,46 @@ def test_the_search_for_own_ids_is_bounded() -> None:
     assert find_own_ids(KEYS, "a" * 2_000_000) == []
 
 
-@given(st.uuids(), st.integers(0, 65535))
-def test_a_token_says_what_was_put_in(delivery: UUID, link: int) -> None:
+@given(st.uuids(), st.integers(0, 65535), st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=2000))
+def test_a_token_says_what_was_put_in(delivery: UUID, link: int, target: str) -> None:
     assert read_token(KEYS, Purpose.OPEN, track_open(KEYS, delivery)) == Token(delivery)
     assert read_token(KEYS, Purpose.UNSUBSCRIBE, unsubscribe(KEYS, delivery)) == Token(delivery)
-    assert read_token(KEYS, Purpose.CLICK, track_click(KEYS, delivery, link)) == Token(delivery, link)
+    assert read_click(KEYS, track_click(KEYS, delivery, link, target)) == Click(delivery, link, target)
 
 
 def test_a_token_is_good_for_its_purpose_alone() -> None:
     made = {
         Purpose.OPEN: track_open(KEYS, DELIVERY),
-        Purpose.CLICK: track_click(KEYS, DELIVERY, 0),
+        Purpose.CLICK: track_click(KEYS, DELIVERY, 0, "https://example.com/"),
         Purpose.UNSUBSCRIBE: unsubscribe(KEYS, DELIVERY),
     }
-    for purpose in Purpose:
+    for purpose in (Purpose.OPEN, Purpose.UNSUBSCRIBE):
         assert [one for one in made if read_token(KEYS, purpose, made[one])] == [purpose]
+    assert [one for one in made if read_click(KEYS, made[one])] == [Purpose.CLICK]
 
 
 @given(st.data())
 def test_a_changed_token_is_refused(data: st.DataObject) -> None:
-    token = data.draw(st.sampled_from([track_open(KEYS, DELIVERY), track_click(KEYS, DELIVERY, 7)]))
+    token = data.draw(
+        st.sampled_from([track_open(KEYS, DELIVERY), track_click(KEYS, DELIVERY, 7, "https://a.example/")])
+    )
     index = data.draw(st.integers(0, len(token) - 1))
     changed = token[:index] + data.draw(st.sampled_from("AZaz09-_")) + token[index + 1 :]
     if changed != token:
         assert all(read_token(KEYS, purpose, changed) is None for purpose in Purpose)
+        assert read_click(KEYS, changed) is None
     assert all(read_token(KEYS, purpose, token[:index]) is None for purpose in Purpose)
+    assert read_click(KEYS, token[:index]) is None
+
+
+def test_a_links_token_is_a_third_longer_than_its_target_and_outlives_its_key() -> None:
+    longest = "https://example.com/".ljust(LONGEST_TARGET, "x")
+    token = track_click(KEYS, DELIVERY, 1, longest)
+    assert len(token) == 39 + len(longest) * 4 // 3 + 1
+    assert read_click(ROTATED, token) == Click(DELIVERY, 1, longest)
+    assert read_click(STRANGER, token) is None
+    with pytest.raises(ValueError, match="too long"):
+        track_click(KEYS, DELIVERY, 1, longest + "x")
 
 
 def test_a_ring_is_read_from_its_setting() -> None:

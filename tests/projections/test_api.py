@@ -93,6 +93,9 @@ async def a_full_life(found: Facts) -> None:
     await found.settle(51, 2, "bounced")
     await found.start(52, 1)
     await found.open(50, counts=False)
+    await found.click(50, counts=False)
+    for number in (0, 1, 1):
+        await found.click(number)
     await found.come_back(50, 1)
     await found.reply(51, 1)
     for number, ended in enumerate(_ends(), 50):
@@ -163,6 +166,13 @@ async def test_the_tables_come_out_the_same_whether_run_on_again_or_rebuilt(urls
         await found.forget()
         await found.catch_up(7)
         assert await found.dump() == once
+
+
+async def test_who_clicked_is_counted_once(urls: Mapping[str, str]) -> None:
+    async with facts(urls) as found:
+        await a_full_life(found)
+        await found.catch_up()
+        assert await found.tables.fetchval("select clicked from campaign_counts where campaign_id = $1", CAMPAIGN) == 2
 
 
 async def test_an_end_is_shown_as_it_came(urls: Mapping[str, str]) -> None:

@@ -20,7 +20,7 @@ from outrider.events.contact import ContactAdded, ImportCompleted, ImportStarted
 from outrider.events.credential import CredentialAdded, QuotaClaimed
 from outrider.events.database import Pool, Row, connect
 from outrider.events.delivery import DeliveryEvent, DeliveryStarted, DeliveryUnknown, EmailBounced, EmailSent
-from outrider.events.engagement import EmailOpened
+from outrider.events.engagement import EmailOpened, LinkClicked
 from outrider.events.enrollment import EnrollmentCreated, PlannedStep, StepsScheduled
 from outrider.events.ids import delivery_id, enrollment_id, new_id
 from outrider.events.inbound import BounceReceived, ReplyReceived
@@ -160,6 +160,12 @@ class Facts:
         said = self.delivery(number, 1).model_dump(exclude={"credential_id", "attempt"})
         opened = EmailOpened(**said, opened_at=at(1), counts=counts)
         await self.record("api", f"engagement-{said['delivery_id']}", opened)
+
+    async def click(self, number: int, *, counts: bool = True) -> None:
+        """The first link of the first message was followed."""
+        said = self.delivery(number, 1).model_dump(exclude={"credential_id", "attempt"})
+        clicked = LinkClicked(**said, link_number=1, clicked_at=at(2), counts=counts)
+        await self.record("api", f"engagement-{said['delivery_id']}", clicked)
 
     async def reply(self, number: int, position: int) -> None:
         """The person answered that message half an hour after it."""

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from outrider.events import vault
+from outrider.events.campaign import CampaignChanged, CampaignSettings
 from outrider.events.ids import new_id
 from outrider.events.service import Service
 from outrider.events.test_send import SendTest
@@ -21,6 +22,10 @@ def replica(post: Mailing, service: Service) -> SendingTests:
 async def test_a_test_is_mailed_once_however_often_it_is_told(
     post: Mailing, sink: SmtpSink, start: StartSender
 ) -> None:
+    footers = CampaignSettings(unsubscribe_footer=True)
+    await post.record(f"campaign-{post.campaign}", CampaignChanged(campaign_id=post.campaign, settings=footers))
+    address = Entry(ACCOUNT, "postal_address", ACCOUNT, "account", {"postal_address": "1 Road"})
+    await vault.put(post.kernel.pool, [address])
     await post.credential(sink.port)
     command = SendTest(command_id=new_id(), account_id=ACCOUNT, campaign_id=post.campaign)
     emails = ["a@own.example", "b@own.example"]
@@ -42,5 +47,8 @@ async def test_a_test_is_mailed_once_however_often_it_is_told(
         for one in (first, second):
             await one.stop()
     assert [event.name for event in await post.history(stream)] == ["TestSendStarted", "TestSendEnded"]
+    texts = [mail.message.get_body(("plain",)) for mail in sink.messages]
+    said = [text.get_content().replace("\r\n", "\n").rstrip() for text in texts if text is not None]
+    assert all(text.endswith("-- \n1 Road\nUnsubscribe: https://example.com/u/sample") for text in said)
     assert [mail.recipient for mail in sink.messages] == [email for email in emails for _ in range(2)]
     assert UUID(answer.body["id"]) == command.command_id

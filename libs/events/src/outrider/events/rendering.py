@@ -156,9 +156,14 @@ def sample() -> Merge:
 def add_pixel(body_html: str, url: str) -> str:
     """The HTML with an invisible image of that address at its end, inside the body where there is one."""
     pixel = f'<img src="{html.escape(url)}" width="1" height="1" alt="" style="border:0;width:1px;height:1px">'
+    return before_end_of_body(body_html, pixel)
+
+
+def before_end_of_body(body_html: str, more: str) -> str:
+    """The HTML with more of it at its end, inside the body where there is one."""
     ends = list(_END_OF_BODY.finditer(body_html))
     at = ends[-1].start() if ends else len(body_html)
-    return body_html[:at] + pixel + body_html[at:]
+    return body_html[:at] + more + body_html[at:]
 
 
 def _sources(subject: str, body_html: str, body_text: str | None) -> list[tuple[Where, str]]:

@@ -22,6 +22,9 @@ READER_STOPPED = Gauge("outrider_reader_stopped", "1: a bug has stopped this pro
 TODOS_DUE = Gauge("outrider_todos_due", "To-dos that are due and nobody is at; counted up to 10,000.", ["kind"])
 TODOS_LATE_SECONDS = Gauge("outrider_todos_late_seconds", "Business time for which the first is due.", ["kind"])
 TODOS = Counter("outrider_todos_total", "To-dos carried out, by kind and outcome.", ["kind", "outcome"])
+ENGAGEMENTS_LEFT_OUT = Counter(
+    "outrider_engagements_left_out_total", "Opens and clicks of messages that have as many recorded already.", ["kind"]
+)
 COMMANDS = Counter("outrider_commands_total", "Commands decided, by kind and HTTP status.", ["kind", "status"])
 
 

@@ -4,6 +4,7 @@ Pure. A signature is by a key derived from OUTRIDER_HASH_KEY for its one purpose
 """
 
 import base64
+import binascii
 import hmac
 import re
 from collections.abc import Sequence
@@ -22,10 +23,15 @@ MOST_FOUND: Final = 100
 _MESSAGE_ID: Final = re.compile(r"<?([0-9a-f]{32})\.([0-9a-f]{2})([0-9a-f]{16})@[^\s<>@]{1,255}>?", re.IGNORECASE)
 _CANDIDATE: Final = re.compile(r"(?<![0-9a-f])([0-9a-f]{32})\.([0-9a-f]{2})([0-9a-f]{16})(?=@)", re.IGNORECASE)
 _MASTER: Final = re.compile(r"[A-Za-z0-9_-]{43}")
-_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{36}|[A-Za-z0-9_-]{39}")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{36}")
+_CLICK: Final = re.compile(r"[A-Za-z0-9_-]{39,3000}")
 _MESSAGE_MAC: Final = 8
 _TOKEN_MAC: Final = 10
 _PLAIN_BODY: Final = 17  # one byte of key id, sixteen of the delivery
+_CLICK_BODY: Final = _PLAIN_BODY + 2  # and two of the link's number; the target follows
+
+LONGEST_TARGET: Final = 2000
+"""Characters of a link that still gets a token: its own is a third longer."""
 
 
 class Purpose(StrEnum):
@@ -38,10 +44,18 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a genuine token says; `link_number` is set for clicks alone."""
+    """What a genuine token says."""
 
     delivery: UUID
-    link_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """What a genuine token of a link says: which of its message, and where that leads."""
+
+    delivery: UUID
+    link_number: int
+    target: str
 
 
 class _Keys:
@@ -141,9 +155,15 @@ def track_open(keys: Keyring, delivery: UUID) -> str:
     return _token(keys, Purpose.OPEN, delivery.bytes)
 
 
-def track_click(keys: Keyring, delivery: UUID, link_number: int) -> str:
-    """The token of the message's link of that number (0..65535), 39 characters."""
-    return _token(keys, Purpose.CLICK, delivery.bytes + link_number.to_bytes(2, "big"))
+def track_click(keys: Keyring, delivery: UUID, link_number: int, target: str) -> str:
+    """The token of the message's link of that number (0..65535), which carries its target.
+
+    So nothing has to be kept of a message in order to know what it linked to, and nobody can have us lead elsewhere.
+    Raises ValueError for a target that is too long or not ASCII.
+    """
+    if len(target) > LONGEST_TARGET:
+        raise ValueError("the target is too long")
+    return _token(keys, Purpose.CLICK, delivery.bytes + link_number.to_bytes(2, "big") + target.encode("ascii"))
 
 
 def unsubscribe(keys: Keyring, delivery: UUID) -> str:
@@ -152,17 +172,32 @@ def unsubscribe(keys: Keyring, delivery: UUID) -> str:
 
 
 def read_token(keys: Keyring, purpose: Purpose, text: str) -> Token | None:
-    """What the token says, or None if it is forged, cut, or of another purpose."""
-    if not _TOKEN.fullmatch(text):
+    """What the token says, or None if it is forged, cut, or of another purpose; a link's is for `read_click`."""
+    body = _body(keys, purpose, text) if _TOKEN.fullmatch(text) else None
+    return None if body is None else Token(UUID(bytes=body[1:]))
+
+
+def read_click(keys: Keyring, text: str) -> Click | None:
+    """What the token of a link says, or None if it is forged, cut, or of another purpose."""
+    body = _body(keys, Purpose.CLICK, text) if _CLICK.fullmatch(text) else None
+    if body is None:
         return None
-    raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    number = int.from_bytes(body[_PLAIN_BODY:_CLICK_BODY], "big")
+    return Click(UUID(bytes=body[1:_PLAIN_BODY]), number, body[_CLICK_BODY:].decode("ascii"))
+
+
+def _body(keys: Keyring, purpose: Purpose, text: str) -> bytes | None:
+    """The signed part of the token, if one of our keys signed it for this purpose."""
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except binascii.Error:  # of no length that base64 has
+        return None
     body, mac = raw[:-_TOKEN_MAC], raw[-_TOKEN_MAC:]
-    if (len(body) > _PLAIN_BODY) != (purpose is Purpose.CLICK) or _text(raw) != text:
+    if _text(raw) != text:
         return None
     if not any(hmac.compare_digest(mac, _token_mac(one.tracking, purpose, body)) for one in keys.verifying(body[:1])):
         return None
-    number = int.from_bytes(body[_PLAIN_BODY:], "big") if purpose is Purpose.CLICK else None
-    return Token(UUID(bytes=body[1:_PLAIN_BODY]), number)
+    return body
 
 
 def _message_mac(key: bytes, delivery: UUID) -> bytes:

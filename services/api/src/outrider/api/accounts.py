@@ -9,7 +9,7 @@ from litestar import Response, delete, get, patch, post
 
 from outrider.api import showing_once
 from outrider.api.auth import new_key
-from outrider.api.bodies import ChangedAccountBody, NewAccountBody, NewApiKey
+from outrider.api.bodies import ChangedAccountBody, NewAccountBody, NewApiKey, OwnAccountBody
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import Page, as_id
 from outrider.events import vault
@@ -85,6 +85,18 @@ async def show_account(request: Asked) -> Response[bytes]:
     """The account that the key belongs to."""
     request.user.options()
     return request.user.answer(await _shown(request.user, request.user.account_id))
+
+
+@patch("/account")
+async def change_own_account(request: Asked) -> Response[bytes]:
+    """Its postal address stands in the footers of mails rendered from now on."""
+    call = request.user
+    account = call.body(OwnAccountBody).account
+    if "postal_address" in account.model_fields_set:
+        address: Json = {"postal_address": account.postal_address}
+        entry = Entry(call.account_id, "postal_address", call.account_id, "account", address)
+        await vault.put(call.gateway.log_pool, [entry])
+    return call.answer(await _shown(call, call.account_id))
 
 
 @get("/usage")
@@ -178,6 +190,12 @@ async def changed(call: Call, body: Json) -> Json:
     return await _shown(call, UUID(body["id"]))
 
 
+async def postal_address(call: Call, account_id: UUID) -> str | None:
+    """What the account has in the footers of its mails."""
+    value = await vault.get(call.gateway.log_pool, account_id, account_id, "postal_address") or {}
+    return value.get("postal_address")
+
+
 async def _account(call: Call, account_id: UUID) -> Row | None:
     return await call.gateway.tables.fetchrow(
         "select a.monthly_limit, coalesce(u.sends, 0) as sends from accounts a "
@@ -201,6 +219,7 @@ async def _shown(call: Call, account_id: UUID) -> Json:
         "id": account_id,
         "name": name.get("name"),
         "monthly_limit": limit,
+        "postal_address": await postal_address(call, account_id),
         "plan": {"monthly_limit": limit},
         "current_period": {"start": _start(month), "end": _end(month), "sends_count": sends},
     }
@@ -219,4 +238,13 @@ def _end(month: date) -> datetime:
     return _start((month.replace(day=28) + timedelta(days=4)).replace(day=1))
 
 
-ROUTES = (open_account, change_account, show_account, show_usage, issue_api_key, list_api_keys, revoke_api_key)
+ROUTES = (
+    open_account,
+    change_account,
+    show_account,
+    change_own_account,
+    show_usage,
+    issue_api_key,
+    list_api_keys,
+    revoke_api_key,
+)

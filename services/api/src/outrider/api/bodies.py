@@ -14,6 +14,8 @@ from outrider.events.ids import BadAddress, parse_address
 B = TypeVar("B", bound="Body")
 MOST_ERRORS: Final = 1000
 LONGEST_NAME: Final = 200
+LONGEST_POSTAL_ADDRESS: Final = 500
+MOST_POSTAL_LINES: Final = 10
 MESSAGES: Final = {
     "missing": "is required",
     "extra_forbidden": "unknown field",
@@ -65,6 +67,15 @@ def _name(value: str) -> str:
     return trimmed
 
 
+def _postal_address(value: str | None) -> str | None:
+    lines = [" ".join(line.split()) for line in (value or "").splitlines() if line.strip()]
+    if not all(line.isprintable() for line in lines):
+        raise wrong("must be lines of printable characters")
+    if sum(map(len, lines)) > LONGEST_POSTAL_ADDRESS or len(lines) > MOST_POSTAL_LINES:
+        raise wrong(f"must have at most {MOST_POSTAL_LINES} lines and {LONGEST_POSTAL_ADDRESS} characters")
+    return "\n".join(lines) or None
+
+
 Int = Annotated[int, BeforeValidator(_integral)]
 """An integer; 5.0 is one, "5" and true are not."""
 Name = Annotated[str, AfterValidator(_name)]
@@ -92,7 +103,7 @@ class NewAccountBody(Body):
 class ChangedAccount(Body):
     """What may be changed of an account."""
 
-    shown = frozenset({"id", "plan", "current_period"})
+    shown = frozenset({"id", "plan", "current_period", "postal_address"})
 
     name: Name = ""
     monthly_limit: MonthlyLimit | None = None
@@ -102,6 +113,20 @@ class ChangedAccountBody(Body):
     """PATCH /accounts/:id."""
 
     account: ChangedAccount
+
+
+class OwnAccount(Body):
+    """What an account may change of itself."""
+
+    shown = frozenset({"id", "name", "monthly_limit", "plan", "current_period"})
+
+    postal_address: Annotated[str | None, AfterValidator(_postal_address)] = None
+
+
+class OwnAccountBody(Body):
+    """PATCH /account."""
+
+    account: OwnAccount
 
 
 class NewApiKey(Body):

@@ -1,50 +1,80 @@
-"""What is recorded of an open: pure."""
+"""What is recorded of an open or a click: pure."""
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from outrider.events.aggregate import Aggregate
-from outrider.events.engagement import EmailOpened
+from outrider.events.engagement import EmailOpened, LinkClicked
 from outrider.events.message import Event
 
 MOST_OPENS: Final = 20
 """A stream without end would be anybody's to grow: whoever has the picture's address."""
+MOST_CLICKS: Final = 20
 TOO_SOON: Final = timedelta(seconds=2)
 """Nobody reads so fast: a scanner in the recipient's server does."""
 _MACHINES: Final = re.compile(
     r"googleimageproxy|yahoomailproxy|ggpht\.com|barracuda|proofpoint|mimecast|trendmicro|symantec|messagelabs"
-    r"|forcepoint|cisco|ironport|fireeye|safelinks|bot\b|crawler|spider|preview|scanner|curl/|wget/|python-|go-http",
+    r"|forcepoint|cisco|ironport|fireeye|safelinks|bot\b|crawler|spider|preview|scanner|curl/|wget/|python-|go-http"
+    r"|^mozilla/5\.0$",  # so Apple's mail privacy protection calls itself: it fetches everything on arrival
     re.IGNORECASE,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Opens:
-    """How often one message was opened, as far as it is recorded."""
+class Engagement:
+    """What is recorded of one message."""
 
-    recorded: int = 0
+    opens: int = 0
+    clicks: int = 0
+    opened: bool = False
+    """Whether one of the opens counts."""
+    clicked: bool = False
+    """Whether one of the clicks counts."""
 
 
-def _evolve(state: Opens, event: Event) -> Opens:
+def _evolve(state: Engagement, event: Event) -> Engagement:
     match event:
-        case EmailOpened():
-            return Opens(state.recorded + 1)
+        case EmailOpened(counts=counted):
+            return replace(state, opens=state.opens + 1, opened=state.opened or counted)
+        case LinkClicked(counts=counted):
+            return replace(state, clicks=state.clicks + 1, clicked=state.clicked or counted)
         case _:
             return state
 
 
-engagement: Final = Aggregate("engagement", Opens(), _evolve)
+engagement: Final = Aggregate("engagement", Engagement(), _evolve)
 
 
-def record_open(opened: EmailOpened, state: Opens) -> Sequence[Event]:
-    """The open, unless as many as are recorded of one message stand already."""
-    return () if state.recorded >= MOST_OPENS else (opened,)
+def record_open(opened: EmailOpened, state: Engagement) -> Sequence[Event]:
+    """The open, unless as many stand already; the first that counts always."""
+    first = opened.counts and not state.opened
+    return (opened,) if first or state.opens < MOST_OPENS else ()
+
+
+def record_click(clicked: LinkClicked, state: Engagement) -> Sequence[Event]:
+    """The click, unless as many stand already; the first that counts always, and as an open if there was none."""
+    first = clicked.counts and not state.clicked
+    if not first and state.clicks >= MOST_CLICKS:
+        return ()
+    if not clicked.counts or state.opened:
+        return (clicked,)
+    opened = EmailOpened(
+        delivery_id=clicked.delivery_id,
+        enrollment_id=clicked.enrollment_id,
+        campaign_id=clicked.campaign_id,
+        contact_id=clicked.contact_id,
+        position=clicked.position,
+        opened_at=clicked.clicked_at,
+        counts=True,
+        by="click",
+    )
+    return opened, clicked
 
 
 def counts(user_agent: str, sent_at: datetime | None, at: datetime) -> bool:
-    """Whether a person may have opened it: not a known scanner or proxy, nor within 2 s of its acceptance."""
+    """Whether a person may have done it: not a known scanner or proxy, nor within 2 s of the message's acceptance."""
     soon = sent_at is not None and at - sent_at < TOO_SOON
-    return not soon and not _MACHINES.search(user_agent)
+    return not soon and not _MACHINES.search(user_agent.strip())

@@ -2,13 +2,15 @@
 
 import asyncio
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 from litestar import Response, get
 
 from outrider.api import queries_campaigns as queries
+from outrider.api.accounts import postal_address
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import as_id
 from outrider.api.problems import ValidationFailed
@@ -16,7 +18,8 @@ from outrider.events import vault
 from outrider.events.campaign import SequenceStepNotFound
 from outrider.events.contact import ContactNotFound
 from outrider.events.message import Json
-from outrider.events.rendering import BadTemplate, CannotRender, Merge, compile_step, merge_of, sample
+from outrider.events.rendering import BadTemplate, CannotRender, Merge, Rendered, compile_step, merge_of, sample
+from outrider.events.rendering_footer import add_footer
 
 PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -47,7 +50,11 @@ async def preview(request: Asked, campaign_id: str) -> Response[bytes]:
     options = call.options("contact_id", "position")
     steps = _chosen(row["steps"], options.get("position"))
     merge = await merge_for(call, options.get("contact_id"))
-    shown = await asyncio.to_thread(_rendered, steps, await queries.templates(call, row["campaign_id"], steps), merge)
+    texts = await queries.templates(call, row["campaign_id"], steps)
+    footer = None
+    if row["settings"].get("unsubscribe_footer"):
+        footer = partial(add_footer, postal_address=await postal_address(call, call.account_id))
+    shown = await asyncio.to_thread(_rendered, steps, texts, merge, footer)
     if request.accept.best_match(["application/json", "text/html"]) == "text/html":
         return Response(_page(shown), media_type="text/html", headers=SANDBOXED)
     call.headers["Vary"] = "Accept"
@@ -83,7 +90,9 @@ def _chosen(steps: Sequence[Json], position: str | None) -> Sequence[Json]:
     return found
 
 
-def _rendered(steps: Sequence[Json], texts: Mapping[int, Json], merge: Merge) -> list[Json]:
+def _rendered(
+    steps: Sequence[Json], texts: Mapping[int, Json], merge: Merge, footer: Callable[..., Rendered] | None
+) -> list[Json]:
     """What each step says. Raises ValidationFailed where the contact's values do not go with a template."""
     shown: list[Json] = []
     for step in steps:
@@ -96,6 +105,8 @@ def _rendered(steps: Sequence[Json], texts: Mapping[int, Json], merge: Merge) ->
             raise ValidationFailed(_flaws(position, [(one.field, one.message) for one in broken.problems])) from None
         except CannotRender as cannot:
             raise ValidationFailed(_flaws(position, [(cannot.problem.field, cannot.problem.message)])) from None
+        if footer is not None:
+            mail = footer(mail, unsubscribe_url=merge.unsubscribe_url)
         shown.append({"position": position, "subject": mail.subject, "body_html": mail.html, "body_text": mail.text})
     return shown
 

@@ -10,7 +10,7 @@ from outrider.api.projections_enrollments import close_steps, mark_bounced
 from outrider.api.projections_sends import close_step, settle
 from outrider.events.database import Db
 from outrider.events.delivery import EmailBounced
-from outrider.events.engagement import EmailOpened
+from outrider.events.engagement import EmailOpened, LinkClicked
 from outrider.events.enrollment import EnrollmentBounced, EnrollmentReplied
 from outrider.events.inbound import BounceReceived, ReplyReceived
 from outrider.events.message import Recorded
@@ -49,6 +49,18 @@ async def email_opened(db: Db, events: Sequence[Recorded[EmailOpened]]) -> None:
         "as o (enrollment_id, at) where e.enrollment_id = o.enrollment_id and e.opened_at is null",
         [item.event.enrollment_id for item in opened],
         [item.event.opened_at for item in opened],
+    )
+
+
+@tables.on(LinkClicked)
+async def link_clicked(db: Db, events: Sequence[Recorded[LinkClicked]]) -> None:
+    """The first click that counts is shown; the others are in the log."""
+    clicked = first_of([item for item in events if item.event.counts], lambda event: event.enrollment_id)
+    await db.execute(
+        "update enrollments e set clicked_at = c.at from unnest($1::uuid[], $2::timestamptz[]) "
+        "as c (enrollment_id, at) where e.enrollment_id = c.enrollment_id and e.clicked_at is null",
+        [item.event.enrollment_id for item in clicked],
+        [item.event.clicked_at for item in clicked],
     )
 
 

@@ -16,7 +16,7 @@ from outrider.events.contact import ImportCompleted
 from outrider.events.credential import CredentialDisabled
 from outrider.events.database import Pool, Row
 from outrider.events.delivery import DeliveryResolved, EmailSent
-from outrider.events.engagement import EmailOpened
+from outrider.events.engagement import EmailOpened, LinkClicked
 from outrider.events.enrollment import (
     EnrollmentBounced,
     EnrollmentFinished,
@@ -32,6 +32,7 @@ from outrider.events.tokens import Keyring, message_id
 TYPES: Final = {
     "enrollment.sent": "a server accepted a step; once a step",
     "enrollment.opened": "the person's first open that counts",
+    "enrollment.clicked": "a link was followed; once for each time that counts, up to 20 of a message",
     "enrollment.replied": "the person answered; no later step is sent",
     "enrollment.bounced": "a message was refused, or came back; no later step is sent",
     "enrollment.unsubscribed": "the person opted out; no later step is sent",
@@ -49,6 +50,7 @@ SOURCES: Final[Collection[type[Event]]] = (
     EmailSent,
     DeliveryResolved,
     EmailOpened,
+    LinkClicked,
     EnrollmentReplied,
     EnrollmentBounced,
     EnrollmentUnsubscribed,
@@ -94,6 +96,9 @@ def named(item: Recorded[Event]) -> tuple[str, Json] | None:  # noqa: C901, PLR0
         case EmailOpened(counts=True):
             data = {"step_position": event.position, "opened_at": event.opened_at, "status": "opened"}
             return "enrollment.opened", {**_ids(event), **data}
+        case LinkClicked(counts=True):
+            data = {"step_position": event.position, "link_number": event.link_number, "clicked_at": event.clicked_at}
+            return "enrollment.clicked", {**_ids(event), **data}
         case EnrollmentReplied():
             data = {"step_position": event.step_position, "suspected": event.suspected, "status": "replied"}
             return "enrollment.replied", {**_ids(event), **data, "replied_at": event.replied_at}

@@ -23,7 +23,7 @@ limit $3
 """
 ONE: Final = """
 select c.campaign_id, c.status, c.settings, c.steps, c.created_at, c.completed_at,
-    n.pending, n.sent, n.opened, n.replied, n.bounced, n.unsubscribed, n.finished, n.sends, n.accepted
+    n.pending, n.sent, n.opened, n.clicked, n.replied, n.bounced, n.unsubscribed, n.finished, n.sends, n.accepted
 from campaigns c
 join campaign_counts n using (campaign_id)
 where c.account_id = $1 and c.campaign_id = $2 and c.deleted_at is null
@@ -98,7 +98,7 @@ async def shown(call: Call, row: Row) -> Json:
         "recent_bounces": await _recent_bounces(call, campaign),
         "skipped": {**dict.fromkeys(REASONS, 0), **{skip["kind"]: skip["skips"] for skip in skips}},
         "emails_sent": row["accepted"],
-        "clicked": 0,
+        "clicked": row["clicked"],
         "unsubscribed": row["unsubscribed"],
         "finished": row["finished"],
     }

@@ -1,6 +1,7 @@
 """Tracking and unsubscribing: public, by signed tokens that name no address. A forged token is unknown: 404."""
 
 from base64 import b64decode
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -9,17 +10,18 @@ from uuid import UUID
 
 from litestar import Response, get, post
 
-from outrider.api.engagement import counts, engagement, record_open
+from outrider.api.engagement import Engagement, counts, engagement, record_click, record_open
 from outrider.api.gateway import Asked, Call
 from outrider.api.problems import NotFound, Rejected
 from outrider.events.contact import UnsubscribeContact
 from outrider.events.database import passing
 from outrider.events.delivery import DeliveryStarted, EmailSent
-from outrider.events.engagement import EmailOpened
+from outrider.events.engagement import EmailOpened, LinkClicked
 from outrider.events.errors import Conflict
 from outrider.events.ids import new_id
-from outrider.events.telemetry import logger
-from outrider.events.tokens import Purpose, read_token
+from outrider.events.message import Event
+from outrider.events.telemetry import ENGAGEMENTS_LEFT_OUT, logger
+from outrider.events.tokens import Click, Purpose, read_click, read_token
 
 PUBLIC: Final = {"rule": {"door": "public"}}
 ONE_CLICK: Final = {"rule": {"door": "public", "any_type": True}}
@@ -37,6 +39,7 @@ SAFE: Final = {
     ),
     "Referrer-Policy": "no-referrer",
 }
+UNSEEN: Final = {"Cache-Control": "no-store, private", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
 MESSAGE: Final = """
 select account_id, enrollment_id, campaign_id, contact_id, step_position, case when is_send then at end as sent_at
 from sends
@@ -64,8 +67,23 @@ async def pixel(request: Asked, name: str) -> Response[bytes]:
     call = request.user
     mailed = await _mailed(call, Purpose.OPEN, name.removesuffix(".gif") if name.endswith(".gif") else "")
     if call.method == "GET":
-        await _record(call, mailed, request.headers.get("user-agent", ""))
+        await _record_open(call, mailed, request.headers.get("user-agent", ""))
     return Response(PIXEL, media_type="image/gif", headers={"Cache-Control": "no-store, private"})
+
+
+@get("/t/c/{token:str}", opt=PUBLIC)
+async def follow(request: Asked, token: str) -> Response[bytes]:
+    """The reader goes where the link led, whatever happens to the record of it; the token itself says where that is.
+
+    So an old mail's links work for ever, and no others do: what we have not signed is unknown.
+    """
+    call = request.user
+    click = read_click(call.gateway.keys, token)
+    if click is None:
+        raise NotFound
+    if call.method == "GET":
+        await _record_click(call, click, request.headers.get("user-agent", ""))
+    return Response(b"", status_code=302, headers={"Location": click.target, **UNSEEN})
 
 
 @get("/u/{token:str}", opt=PUBLIC)
@@ -93,8 +111,8 @@ async def unsubscribe(request: Asked, token: str) -> Response[bytes]:
     return _page(DONE)
 
 
-async def _record(call: Call, mailed: Mailed, user_agent: str) -> None:
-    gateway, now = call.gateway, call.gateway.clock.now()
+async def _record_open(call: Call, mailed: Mailed, user_agent: str) -> None:
+    now = call.gateway.clock.now()
     opened = EmailOpened(
         delivery_id=mailed.delivery_id,
         enrollment_id=mailed.enrollment_id,
@@ -104,25 +122,60 @@ async def _record(call: Call, mailed: Mailed, user_agent: str) -> None:
         opened_at=now,
         counts=counts(user_agent, mailed.sent_at, now),
     )
+    await _record(call, mailed, "open", partial(record_open, opened))
+
+
+async def _record_click(call: Call, click: Click, user_agent: str) -> None:
     try:
-        await gateway.log.transact(
-            mailed.account_id, engagement, mailed.delivery_id, partial(record_open, opened), cause=new_id()
+        mailed = await _of_delivery(call, click.delivery)
+    except Exception as error:
+        if not (isinstance(error, (NotFound, TimeoutError)) or passing(error)):
+            raise
+        _log.warning("click.lost", delivery_id=str(click.delivery), error=type(error).__name__)
+        return
+    now = call.gateway.clock.now()
+    clicked = LinkClicked(
+        delivery_id=mailed.delivery_id,
+        enrollment_id=mailed.enrollment_id,
+        campaign_id=mailed.campaign_id,
+        contact_id=mailed.contact_id,
+        position=mailed.position,
+        link_number=click.link_number,
+        clicked_at=now,
+        counts=counts(user_agent, mailed.sent_at, now),
+    )
+    await _record(call, mailed, "click", partial(record_click, clicked))
+
+
+async def _record(call: Call, mailed: Mailed, what: str, decide: Callable[[Engagement], Sequence[Event]]) -> None:
+    """It is in the log, or counted where as many are there already; lost, and said so, where that cannot be now."""
+    try:
+        done = await call.gateway.log.transact(
+            mailed.account_id, engagement, mailed.delivery_id, decide, cause=new_id()
         )
     except Exception as error:
         if not (isinstance(error, (Conflict, TimeoutError)) or passing(error)):
             raise
-        _log.warning("open.lost", delivery_id=str(mailed.delivery_id), error=type(error).__name__)
+        _log.warning(f"{what}.lost", delivery_id=str(mailed.delivery_id), error=type(error).__name__)
+        return
+    if not done.events:
+        ENGAGEMENTS_LEFT_OUT.labels(what).inc()
 
 
 async def _mailed(call: Call, purpose: Purpose, text: str) -> Mailed:
-    """The message of a genuine token, from our tables or, where they are behind, from the log. Raises NotFound."""
+    """The message of a genuine token. Raises NotFound."""
     token = read_token(call.gateway.keys, purpose, text)
     if token is None:
         raise NotFound
-    row = await call.gateway.tables.fetchrow(MESSAGE, token.delivery)
+    return await _of_delivery(call, token.delivery)
+
+
+async def _of_delivery(call: Call, delivery: UUID) -> Mailed:
+    """The message, from our tables or, where they are behind, from the log. Raises NotFound."""
+    row = await call.gateway.tables.fetchrow(MESSAGE, delivery)
     if row is not None:
         return Mailed(
-            token.delivery,
+            delivery,
             row["account_id"],
             row["enrollment_id"],
             row["campaign_id"],
@@ -130,12 +183,12 @@ async def _mailed(call: Call, purpose: Purpose, text: str) -> Mailed:
             row["step_position"],
             row["sent_at"],
         )
-    history = await call.gateway.log.read_stream(None, f"delivery-{token.delivery}")
+    history = await call.gateway.log.read_stream(None, f"delivery-{delivery}")
     sent_at = next((item.event.sent_at for item in history if isinstance(item.event, EmailSent)), None)
     for item in history:
         if isinstance(event := item.event, DeliveryStarted):
             return Mailed(
-                token.delivery,
+                delivery,
                 item.account_id,
                 event.enrollment_id,
                 event.campaign_id,
@@ -151,4 +204,4 @@ def _page(content: str) -> Response[bytes]:
     return Response(html, media_type="text/html", headers=SAFE)
 
 
-ROUTES = (pixel, ask_to_unsubscribe, unsubscribe)
+ROUTES = (pixel, follow, ask_to_unsubscribe, unsubscribe)

@@ -12,8 +12,8 @@ from outrider.events.delivery import DeliveryStarted, SendStep
 from outrider.events.errors import Conflict, NotYet
 from outrider.events.gates import Gate, closed_by, gates
 from outrider.events.log import Appended, Expect, Log, Write
+from outrider.sender.composing import Letter
 from outrider.sender.delivery import Delivery, delivery, start
-from outrider.sender.letters import Letter
 from outrider.sender.quota import QuotaDay, claim, day_id, quota_day
 
 TRIES = 10

@@ -13,7 +13,8 @@ from outrider.events.database import Pool
 from outrider.events.delivery import SendStep
 from outrider.events.errors import NotYet
 from outrider.sender.claiming import Day
-from outrider.sender.letters import Letters, Mailer
+from outrider.sender.composing import Mailer
+from outrider.sender.letters import Letters
 from outrider.sender.quota import day_id, quota_day
 from outrider.sender.smtp import Connections
 

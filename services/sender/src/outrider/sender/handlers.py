@@ -20,9 +20,10 @@ from outrider.events.rendering import BadTemplate, CannotRender
 from outrider.events.telemetry import logger
 from outrider.sender import smtp
 from outrider.sender.claiming import Claims, NotClaimed
+from outrider.sender.composing import Letter
 from outrider.sender.delivery import Lost, Outcome, Postponed, Unrenderable
 from outrider.sender.desk import Desk, Desks, Line
-from outrider.sender.letters import Letter, Letters
+from outrider.sender.letters import Letters
 from outrider.sender.recording import Records, insist
 from outrider.sender.smtp_conversation import SHUTDOWN
 from outrider.sender.verdicts import outcome_of, status_code, words_of

@@ -1,8 +1,6 @@
 """Letters: everything that one message is made of, read once and kept per version, and rendered to bytes."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,62 +9,16 @@ from uuid import UUID
 from outrider.events.campaign import CampaignSettings, StepPlan
 from outrider.events.database import Pool
 from outrider.events.delivery import SendStep
-from outrider.events.ids import address_key, delivery_id, domain_key, domain_of
+from outrider.events.ids import address_key, domain_key, domain_of
 from outrider.events.message import Json
-from outrider.events.mime import Mail, build
-from outrider.events.rendering import BadTemplate, Template, add_pixel, compile_step, merge_of
+from outrider.events.rendering import BadTemplate, Template, compile_step
 from outrider.events.service import Settings
-from outrider.events.tokens import Keyring, message_id, track_open, unsubscribe
+from outrider.events.tokens import Keyring
 from outrider.events.vault import Opener
+from outrider.sender.composing import CampaignPlan, Letter, Mailer, Person, compose
 from outrider.sender.smtp import Server
 
 TEMPLATES_KEPT = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class CampaignPlan:
-    """What a campaign asks of every message."""
-
-    settings: CampaignSettings
-    steps: Mapping[int, StepPlan]
-
-
-@dataclass(frozen=True, slots=True)
-class Mailer:
-    """A credential as its messages show it, and its server."""
-
-    server: Server
-    from_email: str
-    from_name: str | None
-    reply_to: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """To whom, and the keys under which the address may be suppressed."""
-
-    email: str
-    merge: Json
-    address_key: str
-    domain_key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """One message, not rendered yet."""
-
-    job: SendStep
-    person: Person
-    mailer: Mailer
-    plan: CampaignPlan
-    template: Template | BadTemplate
-    thread_domain: str
-    """Of the from address of the first message of its thread."""
-
-    @property
-    def step(self) -> StepPlan:
-        """The step that it is."""
-        return self.plan.steps[self.job.position]
 
 
 class Letters:
@@ -90,7 +42,14 @@ class Letters:
         person = await self._person(job)
         if template is None or person is None:
             return None
-        return Letter(job, person, mailer, plan, template, await self._thread_domain(job, mailer))
+        domain = await self._thread_domain(job, mailer)
+        address = await self.postal_address(job.account_id) if plan.settings.unsubscribe_footer else None
+        return Letter(job, person, mailer, plan, template, domain, address)
+
+    async def postal_address(self, account: UUID) -> str | None:
+        """Of the account, for the footer of its mails."""
+        value: Json | None = await self._read(account, account, "postal_address")
+        return None if value is None else value.get("postal_address")
 
     async def _thread_domain(self, job: SendStep, mailer: Mailer) -> str:
         if job.first_credential_id is not None:
@@ -169,35 +128,5 @@ class Letters:
         )
 
     def render(self, letter: Letter, date: datetime) -> bytes:
-        """The message as it goes into DATA. Raises CannotRender, BadHeader, BadTemplate.
-
-        The Message-ID is the same on every attempt. A threaded step answers the first one (RFC 5322 3.6.4).
-        """
-        job, settings = letter.job, letter.plan.settings
-        leave = f"{self._settings.public_url}/u/{unsubscribe(self._keys, job.delivery_id)}"
-        if isinstance(letter.template, BadTemplate):
-            raise letter.template
-        shown = letter.template.render(merge_of(letter.person.merge, leave))
-        html = shown.html
-        if settings.track_opens:
-            html = add_pixel(html, f"{self._settings.public_url}/t/o/{track_open(self._keys, job.delivery_id)}.gif")
-        domain = domain_of(letter.mailer.from_email)
-        first = message_id(self._keys, delivery_id(job.enrollment_id, 1), letter.thread_domain)
-        threaded = letter.step.thread and job.position > 1
-        return build(
-            Mail(
-                delivery=job.delivery_id,
-                message_id=message_id(self._keys, job.delivery_id, domain),
-                date=date,
-                from_email=letter.mailer.from_email,
-                from_name=letter.mailer.from_name,
-                to_email=letter.person.email,
-                subject=shown.subject,
-                html=html,
-                text=shown.text,
-                reply_to=letter.mailer.reply_to,
-                in_reply_to=first if threaded else None,
-                references=(first,) if threaded else (),
-                unsubscribe_url=leave if settings.unsubscribe_header else None,
-            )
-        )
+        """The message as it goes into DATA. Raises CannotRender, BadHeader, BadTemplate."""
+        return compose(letter, self._keys, self._settings.public_url, date)

@@ -20,11 +20,13 @@ from outrider.events.log import Appended, Log, Write
 from outrider.events.message import Json
 from outrider.events.mime import BadHeader, Mail, build
 from outrider.events.rendering import BadTemplate, CannotRender, Merge, Template, merge_of, sample
+from outrider.events.rendering_footer import add_footer
 from outrider.events.telemetry import logger
 from outrider.events.test_send import NoEmailsProvided, SendTest, TestSendEnded, TestSendStarted
 from outrider.events.tokens import Keyring, message_id
 from outrider.events.vault import Entry
-from outrider.sender.letters import Letters, Mailer
+from outrider.sender.composing import Mailer
+from outrider.sender.letters import Letters
 from outrider.sender.recording import insist
 from outrider.sender.smtp import Accepted, Connections, CredentialFailed
 from outrider.sender.smtp_conversation import SHUTDOWN
@@ -53,6 +55,8 @@ class _Test:
     steps: Sequence[tuple[StepPlan, Template | BadTemplate]]
     merge: Merge
     emails: Sequence[str]
+    footer: bool
+    postal_address: str | None
 
     def messages(self) -> Iterator[tuple[str, StepPlan, Template | BadTemplate]]:
         """Each address gets the steps in their order."""
@@ -128,7 +132,9 @@ class SendingTests:
         emails = (await vault.get(self._vault, account, command.command_id, "emails") or {}).get("emails", ())
         if not emails:
             raise NoEmailsProvided
-        return _Test(command, credential, mailer, steps, merge, emails)
+        footer = plan.settings.unsubscribe_footer
+        address = await self._letters.postal_address(account) if footer else None
+        return _Test(command, credential, mailer, steps, merge, emails, footer, address)
 
     async def _carry_out(self, test: _Test, connections: Connections) -> None:
         """Every message has been tried once, one at a time, and what became of them is kept."""
@@ -164,10 +170,12 @@ class SendingTests:
         return words_of(answer), isinstance(answer, CredentialFailed)
 
     def _content(self, test: _Test, email: str, step: StepPlan, template: Template | BadTemplate) -> bytes:
-        """The message, without pixel or ways to unsubscribe: those belong to an enrollment. Raises as `render`."""
+        """The message, without pixel or real ways to unsubscribe: those belong to an enrollment. Raises as `render`."""
         if isinstance(template, BadTemplate):
             raise template
         shown, mailer = template.render(test.merge), test.mailer
+        if test.footer:
+            shown = add_footer(shown, test.postal_address, test.merge.unsubscribe_url or "")
         ids = {position: uuid5(test.command.command_id, f"{email} {position}") for position in (1, step.position)}
         domain = domain_of(mailer.from_email)
         first = message_id(self._keys, ids[1], domain)
