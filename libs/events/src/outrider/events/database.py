@@ -130,6 +130,7 @@ async def connect(url: str, *schemas: str, name: str = "outrider", size: int = 1
         min_size=0,  # a floor would be kept up by a loop of its own, against a database that is down or gone
         max_size=size,
         init=_speak_json,
+        reset=_as_it_is,
         timeout=10,
         command_timeout=60,
         server_settings={"search_path": ",".join([*schemas, "pg_temp"]), "application_name": name, "jit": "off"},
@@ -146,6 +147,13 @@ async def connect(url: str, *schemas: str, name: str = "outrider", size: int = 1
 
 async def _speak_json(connection: "asyncpg.Connection[Any]") -> None:
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_dump, decoder=json.loads, format="text")
+
+
+async def _as_it_is(connection: "asyncpg.Connection[Any]") -> None:
+    """Nothing of a session outlives its statement or transaction here: asyncpg would ask the server to forget it all.
+
+    That is one round trip for every time that a connection is given back. An open transaction is still rolled back.
+    """
 
 
 def _dump(value: object) -> str:
