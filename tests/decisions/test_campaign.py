@@ -27,6 +27,7 @@ from outrider.dispatcher.campaign import (
     enroll_import,
     pause,
     pause_without_credential,
+    reopen,
     resume,
 )
 from outrider.events.campaign import (
@@ -44,6 +45,7 @@ from outrider.events.campaign import (
     CampaignNotFound,
     CampaignNotPaused,
     CampaignPaused,
+    CampaignReopened,
     CampaignResumed,
     CampaignSettings,
     ChangeCampaign,
@@ -260,6 +262,14 @@ def test_a_campaign_completes_when_nobody_waits_or_goes_on_and_a_dispatch_opens_
     given(campaign, *done).when(partial(complete, M, 1)).then()
     given(campaign, *done).when(COMPLETE).then(COMPLETED).when(COMPLETE).then()
     given(campaign, *done, COMPLETED, DISPATCHED, PLANNED).when(COMPLETE).then(COMPLETED)
+
+
+def test_a_campaign_is_complete_no_more_once_a_step_of_it_is_to_be_sent_after_all() -> None:
+    done, again = (CREATED, ACTIVATED, DISPATCHED, PLANNED), partial(reopen, M)
+    reopened = CampaignReopened(campaign_id=M)
+    given(campaign, *done, COMPLETED).when(again).then(reopened).when(again).then().when(COMPLETE).then(COMPLETED)
+    given(campaign, *done).when(again).then()
+    given(campaign, *done, COMPLETED, DELETED).when(again).then()
 
 
 def test_a_campaign_that_was_never_dispatched_or_is_being_planned_does_not_complete() -> None:

@@ -23,6 +23,7 @@ from outrider.dispatcher.enrollment import (
     schedule,
     skip_at_dispatch,
     stop,
+    stop_suppressed,
     unsubscribe,
 )
 from outrider.events.campaign import CampaignDeleted
@@ -185,7 +186,13 @@ def test_a_link_in_its_own_message_unsubscribes_it_even_when_it_has_finished() -
 @examples(
     st.lists(st.sampled_from([CREATED, SCHEDULED, FINISHED, REPLIED, BOUNCED, OUT]), max_size=6),
     st.sampled_from(
-        [SCHEDULE, partial(finish, WHO), partial(unsubscribe, WHO), partial(skip_at_dispatch, WHO, 1, "mx_invalid")]
+        [
+            SCHEDULE,
+            partial(finish, WHO),
+            partial(unsubscribe, WHO),
+            partial(skip_at_dispatch, WHO, 1, "mx_invalid"),
+            partial(stop_suppressed, WHO),
+        ]
     )
     | st.sampled_from([REPLY, REFUSED, RETURNED, OPTED_OUT, UNSUBSCRIBED, COMPLAINT, FAILED, DELETED]).map(stopping),
 )
@@ -202,6 +209,12 @@ def test_enrolling_twice_never_creates_twice(history: Sequence[Event]) -> None:
     state = enrollment.fold(history)
     state = enrollment.fold(ENROLL(state), state)
     assert not any(isinstance(event, EnrollmentCreated) for event in ENROLL(state))
+
+
+def test_one_that_is_suppressed_when_a_step_is_due_ends() -> None:
+    stopped = EnrollmentStopped(**ID, reason="suppressed")
+    given(enrollment, CREATED, SCHEDULED).when(partial(stop_suppressed, WHO)).then(stopped)
+    given(enrollment, CREATED, SCHEDULED, FINISHED).when(partial(stop_suppressed, WHO)).then()
 
 
 def test_a_step_that_was_not_sent_goes_on_unless_something_ended_its_enrollment() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outrider.dispatcher.windows import Window, is_open, next_open
+from outrider.dispatcher.windows import Window, is_open, next_close, next_open
 
 EVERY_DAY = frozenset(range(7))
 WEEKDAYS = frozenset(range(5))
@@ -35,7 +35,24 @@ def test_the_next_opening_of_office_hours(at: str, opens: str) -> None:
     assert is_open(OFFICE, None, utc(at)) == (at == opens)
 
 
+@pytest.mark.parametrize(
+    ("zone", "at", "closes"),
+    [
+        ("Europe/Berlin", "2026-11-23 08:00", "2026-11-23 16:00"),
+        ("Europe/Berlin", "2026-11-23 15:59:59", "2026-11-23 16:00"),
+        ("Europe/Berlin", "2026-11-23 16:00", None),
+        ("Europe/Berlin", "2026-11-28 12:00", None),  # a Saturday
+        ("Pacific/Kiritimati", "2026-11-22 20:00", "2026-11-23 03:00"),  # there it is Monday already
+        ("Pacific/Pago_Pago", "2026-11-28 03:00", "2026-11-28 04:00"),  # and there still Friday
+    ],
+)
+def test_an_open_window_closes_at_its_end(zone: str, at: str, closes: str | None) -> None:
+    found = next_close(Window(WEEKDAYS, time(9), time(17), "contact"), zone, utc(at))
+    assert found == (None if closes is None else utc(closes))
+
+
 def test_without_a_window_every_moment_is_open() -> None:
+    assert next_close(None, None, utc("2026-11-28 03:00")) is None
     assert next_open(None, "Europe/Berlin", utc("2026-11-28 03:00")) == utc("2026-11-28 03:00")
 
 

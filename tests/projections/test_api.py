@@ -9,6 +9,7 @@ from outrider.events.campaign import (
     CampaignCompleted,
     CampaignDeleted,
     CampaignPaused,
+    CampaignReopened,
     CampaignResumed,
     CampaignSettings,
     RetimedStep,
@@ -211,3 +212,7 @@ async def test_what_was_resolved_as_not_sent_counts_no_more(urls: Mapping[str, s
         await found.catch_up()
         plan = await found.row("select open from planned_steps where enrollment_id = $1", enrollment(57))
         assert plan["open"]
+        ends = CampaignCompleted(campaign_id=CAMPAIGN), CampaignReopened(campaign_id=CAMPAIGN)
+        await found.record("dispatcher", f"campaign-{CAMPAIGN}", *ends)
+        await found.catch_up()
+        assert (await found.row(ONE, ACCOUNT, CAMPAIGN))["completed_at"] is None

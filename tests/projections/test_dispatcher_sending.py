@@ -11,6 +11,7 @@ import pytest
 from outrider.events.campaign import (
     CampaignCompleted,
     CampaignPaused,
+    CampaignReopened,
     CampaignSettings,
     ChangeCampaign,
     Day,
@@ -104,9 +105,12 @@ async def test_a_last_step_that_was_not_sent_after_all_is_told_again(found: Offi
     now = found.desk.clock.now()
     await found.report(job, DeliveryUnknown(**fields_of(job), reason="no_outcome", at=now))
     await found.until("it finishes", lambda: found.has(stream, EnrollmentFinished))
+    await found.until("all is complete", lambda: found.has(f"campaign-{campaign}", CampaignCompleted))
     await found.report(job, DeliveryResolved(**fields_of(job), outcome="not_sent", at=now))
     again = await found.job()
     assert (again.delivery_id, again.attempt) == (job.delivery_id, 2)
+    reopened = partial(found.has, f"campaign-{campaign}", CampaignReopened)
+    await found.until("the campaign is complete no more", reopened)
 
     async def sends() -> tuple[int, int]:
         credential = "select sends from credentials where credential_id = $1"
@@ -117,10 +121,11 @@ async def test_a_last_step_that_was_not_sent_after_all_is_told_again(found: Offi
     assert await sends() == (0, 0)
     await found.send(again)
 
-    async def finished_twice() -> bool:
-        return sum(isinstance(event, EnrollmentFinished) for event in await found.events(stream)) == 2
+    async def complete_again() -> bool:
+        events = await found.events(f"campaign-{campaign}")
+        return sum(isinstance(event, CampaignCompleted) for event in events) == 2
 
-    await found.until("it finishes again", finished_twice)
+    await found.until("all is complete again", complete_again)
     await found.desk.fresh()
     assert await sends() == (1, 1)
 

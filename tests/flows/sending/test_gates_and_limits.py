@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -71,6 +72,22 @@ async def test_nothing_is_mailed_after_a_stop_is_recorded(  # noqa: PLR0913  # f
                 await post.taken()
     assert await post.of(job) == []
     assert [mail.recipient for mail in sink.messages] == [other.email]
+
+
+async def test_what_was_told_too_long_ago_is_not_claimed(post: Mailing, sink: SmtpSink, start: StartSender) -> None:
+    """Its window has closed since, or the dispatcher looks at it anew."""
+    credential = await post.credential(sink.port)
+    early, other = await post.people(2, credential)
+    now = post.kernel.clock.now()
+    stale = (await post.job(early, credential)).model_copy(update={"until": now})
+    fresh = (await post.job(other, credential)).model_copy(update={"until": now + timedelta(minutes=10)})
+    async with start():
+        await post.tell(stale)
+        await post.taken()
+        await post.tell(fresh)
+        await post.settled(fresh)
+    assert await post.of(stale) == []
+    assert len(sink.messages) == 1
 
 
 @asynccontextmanager

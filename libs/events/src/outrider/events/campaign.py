@@ -191,6 +191,12 @@ class CampaignCompleted(Event):
     campaign_id: UUID
 
 
+class CampaignReopened(Event):
+    """A step of it is to be sent after all: it is complete no more."""
+
+    campaign_id: UUID
+
+
 class CampaignDeleted(Event):
     """It is gone; nothing scheduled fires, its secrets are erased."""
 
@@ -251,7 +257,7 @@ class StepsRetimed(Event):
     """Open steps of up to 250 enrollments move to these business times; stream `plan-<campaign>`."""
 
     campaign_id: UUID
-    reason: Literal["resumed", "sent_late", "settings_changed", "hand_over"]
+    reason: Literal["resumed", "sent_late", "settings_changed", "hand_over", "plan_opened", "window_missed"]
     steps: tuple[RetimedStep, ...]
     credentials: dict[UUID, UUID] = Field(default_factory=dict)
     """By enrollment, through which credential its steps here go out from now on; as before where it is not named."""

@@ -34,6 +34,8 @@ class SendStep(Job):
     """When attempt 1 was claimed: after 24 h of deferrals it has failed."""
     first_credential_id: UUID | None = None
     """Through which step 1 went out, where that was another one: its from address ends the Message-ID of the thread."""
+    until: AwareDatetime | None = None
+    """Business time: not to be claimed from then on. Its window is closed, or the dispatcher looks at it anew."""
 
 
 class DeliveryEvent(Event):

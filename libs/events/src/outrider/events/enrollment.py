@@ -15,7 +15,7 @@ SkipKind = Literal[
     "mx_invalid", "cross_campaign_duplicate", "unsubscribed", "bounced", "suppressed", "already_enrolled"
 ]
 BounceKind = Literal["hard", "soft", "block"]
-StopReason = Literal["failed", "deleted", "contact_deleted", "campaign_deleted", "complaint"]
+StopReason = Literal["failed", "deleted", "contact_deleted", "campaign_deleted", "complaint", "suppressed"]
 
 
 class PlannedStep(Message):

@@ -116,6 +116,14 @@ def effect(event: Event) -> str | None:  # noqa: C901, PLR0911, PLR0912  # one l
             return None
 
 
+def plan_closed(monthly_limit: int | None, sends: int) -> str:
+    """Why an account's plan lets nothing more out; OPEN if it does. Checked when a step is told, not asserted.
+
+    `sends` are the messages accepted in this UTC calendar month; None is no limit.
+    """
+    return OPEN if monthly_limit is None or sends < monthly_limit else "plan_limit_reached"
+
+
 def closed_by(events: Iterable[Event]) -> str:
     """Why the gate of a stream with these events is closed; OPEN if it is not."""
     reason = OPEN

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
+from uuid import UUID
 
 from outrider.api.projection import first_of, last_of, tables
 from outrider.events.campaign import (
@@ -14,6 +15,7 @@ from outrider.events.campaign import (
     CampaignCreated,
     CampaignDeleted,
     CampaignPaused,
+    CampaignReopened,
     CampaignResumed,
     StepsChanged,
 )
@@ -123,6 +125,19 @@ async def campaign_completed(db: Db, events: Sequence[Recorded[CampaignCompleted
     )
 
 
+@tables.on(CampaignReopened)
+async def campaign_reopened(db: Db, events: Sequence[Recorded[CampaignReopened]]) -> None:
+    """Something of these is to be sent after all."""
+    await _complete_no_more(db, [item.event.campaign_id for item in events])
+
+
+async def _complete_no_more(db: Db, campaigns: Sequence[UUID]) -> None:
+    await db.execute(
+        "update campaigns set completed_at = null where campaign_id = any($1) and completed_at is not null",
+        list(campaigns),
+    )
+
+
 @tables.on(CampaignDeleted)
 async def campaign_deleted(db: Db, events: Sequence[Recorded[CampaignDeleted]]) -> None:
     """The campaigns are answered no more, nor is anything of theirs; what they sent stays counted."""
@@ -151,10 +166,7 @@ async def batch_dispatched(db: Db, events: Sequence[Recorded[BatchDispatched]]) 
         [item.event.batch_number for item in batches],
         [item.event.at for item in batches],
     )
-    await db.execute(
-        "update campaigns set completed_at = null where campaign_id = any($1) and completed_at is not null",
-        [item.event.campaign_id for item in events],
-    )
+    await _complete_no_more(db, [item.event.campaign_id for item in events])
 
 
 @tables.on(CredentialAdded)

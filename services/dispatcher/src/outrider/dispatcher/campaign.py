@@ -22,6 +22,7 @@ from outrider.events.campaign import (
     CampaignNotFound,
     CampaignNotPaused,
     CampaignPaused,
+    CampaignReopened,
     CampaignResumed,
     CampaignSettings,
     ChangeCampaign,
@@ -45,6 +46,7 @@ from outrider.events.campaign import (
     StepsChanged,
 )
 from outrider.events.contact import ContactImportNotFound
+from outrider.events.gates import plan_closed
 from outrider.events.message import Event
 
 
@@ -115,6 +117,8 @@ def evolve(state: Campaign, event: Event) -> Campaign:  # noqa: C901, PLR0911  #
             return replace(state, status="deleted")
         case CampaignCompleted():
             return replace(state, completed=True)
+        case CampaignReopened():
+            return replace(state, completed=False)
         case ImportEnrolled(first_batch_number=first, batches=batches) if first is not None:
             return replace(state, highest_batch=max(state.highest_batch, first + batches - 1))
         case BatchDispatched(batch_number=batch):
@@ -222,7 +226,7 @@ def dispatch(command: DispatchBatch, facts: DispatchFacts, state: Campaign) -> S
         raise NoSequenceSteps
     if not facts.usable_credentials:
         raise NoSmtpCredentials
-    if facts.monthly_limit is not None and facts.period_sends >= facts.monthly_limit:
+    if plan_closed(facts.monthly_limit, facts.period_sends):
         raise PlanLimitReached(current_period_sends=facts.period_sends, monthly_limit=facts.monthly_limit)
     batch = command.batch_number if command.batch_number is not None else min(facts.pending, default=None)
     if batch is None or not facts.pending.get(batch) or batch in state.planning:
@@ -280,3 +284,8 @@ def complete(campaign_id: UUID, running: int, state: Campaign) -> Sequence[Event
     if running or state.completed or state.planning or not state.dispatched or not state.exists:
         return []
     return [CampaignCompleted(campaign_id=campaign_id)]
+
+
+def reopen(campaign_id: UUID, state: Campaign) -> Sequence[Event]:
+    """A step of it is to be sent after all: it is complete no more."""
+    return [CampaignReopened(campaign_id=campaign_id)] if state.completed and state.exists else []

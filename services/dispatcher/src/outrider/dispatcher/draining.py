@@ -11,6 +11,7 @@ from outrider.dispatcher.enrolling_imports import enroll_chunk
 from outrider.dispatcher.handing_over import replace_credentials
 from outrider.dispatcher.importing import delete_import, import_chunk
 from outrider.dispatcher.mx import MxResolver
+from outrider.dispatcher.plans import OPEN_PLAN, open_plan
 from outrider.dispatcher.respacing import respace, respace_late
 from outrider.dispatcher.stopping import (
     complete_campaign,
@@ -54,6 +55,7 @@ def drains(desk: Desk, bus: Bus, resolver: MxResolver) -> list[Drain]:
         quick("judge_credential", judge_credential),
         quick("replace_credentials", replace_credentials),
         quick("pause_campaign", pause_campaign),
+        quick(OPEN_PLAN, open_plan),
         Drain("retime_late", partial(respace_late, desk), desk.work, desk.clock, batch=250),
         Drain(
             "send_step",

@@ -194,6 +194,11 @@ def reopen(resolved: DeliveryResolved, at: datetime, state: Enrollment) -> Seque
     ]
 
 
+def stop_suppressed(who: Who, state: Enrollment) -> Sequence[Event]:
+    """A step was due while its address was suppressed: no later one is sent either, whatever becomes of that."""
+    return [_stopped(who, "suppressed")] if state.status in {"pending", "scheduled"} else []
+
+
 def delete(who: Who, state: Enrollment) -> Sequence[Event]:
     """Its owner wants nothing more of it sent; what has ended stays as it ended."""
     if state.status == "absent":

@@ -17,6 +17,12 @@ case when c.unsubscribed then 'unsubscribed' when c.bounced then 'bounced'
         and s.address_key in (c.address_key, c.domain_key))
     then 'suppressed' end
 """
+SUPPRESSED = """
+select c.contact_id from contacts c
+where c.contact_id = any($1) and exists (
+    select from suppressions s where s.account_id = c.account_id and s.address_key in (c.address_key, c.domain_key)
+)
+"""
 PENDING = f"""
 select e.enrollment_id, e.contact_id, e.priority, e.ordinal, e.created, e.version, {SKIP} as skip
 from enrollments e
@@ -138,6 +144,12 @@ async def is_suppressed(tables: Pool, account_id: UUID, address_key: str) -> boo
             "select true from suppressions where account_id = $1 and address_key = $2 limit 1", account_id, address_key
         )
     )
+
+
+async def suppressed_of(tables: Pool, contacts: Sequence[UUID]) -> set[UUID]:
+    """Those among the contacts whose address or domain stands on the do-not-contact list of their account."""
+    rows = await tables.fetch(SUPPRESSED, list(contacts))
+    return {row["contact_id"] for row in rows}
 
 
 async def skip_kind(tables: Pool, contact_id: UUID) -> SkipKind | None:

@@ -1,11 +1,16 @@
 """What keeps sends from being told: reasons that stand against a campaign or a credential."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from outrider.events import todo
 from outrider.events.database import Db
+from outrider.events.ids import new_id
 from outrider.events.message import Recorded
+from outrider.events.todo import Todo
 
 REFRESH = """
 update todos t set held = n.held, not_before = case when t.held and not t.claimed then null else t.not_before end
@@ -49,6 +54,19 @@ async def release(db: Db, reason: str, ids: Collection[UUID]) -> None:
     """The reason no longer stands; others may."""
     await db.execute("delete from holds where reason = $1 and id = any($2)", reason, list(ids))
     await refresh(db, ids)
+
+
+async def hold_for_retiming(db: Db, retiming: Todo, held: UUID) -> None:
+    """Nothing of this campaign or credential is told before its open steps are timed anew by this to-do."""
+    await todo.add(db, [replace(retiming, data={**retiming.data, "held": str(held)})])
+    await hold(db, {held: f"retiming:{retiming.key}"})
+
+
+async def retime_campaign(db: Db, account_id: UUID, campaign_id: UUID, reason: str, at: datetime) -> None:
+    """What is overdue in the campaign is spaced anew before any of it is told."""
+    key = f"{campaign_id}:{new_id()}"
+    retiming = Todo("retime", key, account_id, at, owner=campaign_id, scope=campaign_id, data={"reason": reason})
+    await hold_for_retiming(db, retiming, campaign_id)
 
 
 async def replace_credentials(db: Db, events: Sequence[Recorded[Any]]) -> None:

@@ -30,7 +30,7 @@ from outrider.events.ids import new_id
 from outrider.events.log import Write
 from outrider.events.todo import Todo
 
-Reason = Literal["resumed", "sent_late", "settings_changed", "hand_over"]
+Reason = Literal["resumed", "sent_late", "settings_changed", "hand_over", "plan_opened", "window_missed"]
 OPEN = """
 select s.enrollment_id, s.credential_id, s.position, s.due_at, e.contact_id, e.dispatch_id, p.settled_at as previous
 from steps s
@@ -62,7 +62,7 @@ async def respace(desk: Desk, item: Todo) -> None:
         and before.send_window == state.settings.send_window
     ):
         return  # it was about something else
-    held = None if item.data["held"] is None else UUID(item.data["held"])
+    held = UUID(item.data["held"]) if item.data.get("held") else None
     position = 0
     if state.exists:
         rows = await desk.tables.fetch(OPEN, campaign_id, None)

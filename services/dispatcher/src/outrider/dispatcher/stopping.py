@@ -6,12 +6,14 @@ from uuid import UUID, uuid5
 
 from outrider.dispatcher import facts
 from outrider.dispatcher.campaign import campaign, complete, pause_without_credential
+from outrider.dispatcher.campaign import reopen as reopen_campaign
 from outrider.dispatcher.contact import contact, unsubscribe
 from outrider.dispatcher.credential import credential, disable, judge, remove
 from outrider.dispatcher.desk import Desk, chunks
 from outrider.dispatcher.enrolling import free_contacts
 from outrider.dispatcher.enrollment import Enrollment, Who, enrollment, finish, reopen, stop
 from outrider.dispatcher.enrollment import unsubscribe as unsubscribe_enrollment
+from outrider.dispatcher.plans import open_plan
 from outrider.events import vault
 from outrider.events.campaign import CampaignDeleted
 from outrider.events.contact import ContactNotFound, ContactUnsubscribed, UnsubscribeContact
@@ -93,15 +95,19 @@ async def stop_contact(desk: Desk, item: Todo) -> None:
 
 
 async def reopen_step(desk: Desk, item: Todo) -> None:
-    """A step that was resolved as not sent is open again, if its enrollment may go on."""
+    """A step that was resolved as not sent is open again, if its enrollment may go on, and its campaign with it."""
     resolved = DeliveryResolved.model_validate(item.data["event"])
-    await desk.log.transact(
+    done = await desk.log.transact(
         item.account_id,
         enrollment,
         resolved.enrollment_id,
         partial(reopen, resolved, desk.clock.now()),
         cause=cause_of(item),
     )
+    if done.events:
+        decide = partial(reopen_campaign, resolved.campaign_id)
+        await desk.log.transact(item.account_id, campaign, resolved.campaign_id, decide, cause=cause_of(item))
+    await open_plan(desk, item)  # it counts no more
 
 
 async def finish_enrollment(desk: Desk, item: Todo) -> None:

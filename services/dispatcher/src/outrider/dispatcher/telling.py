@@ -4,12 +4,18 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
+from outrider.dispatcher import facts
 from outrider.dispatcher.desk import Desk
 from outrider.dispatcher.dispatching import window_of
-from outrider.dispatcher.windows import next_open
+from outrider.dispatcher.enrollment import Who, enrollment, stop_suppressed
+from outrider.dispatcher.holds import retime_campaign
+from outrider.dispatcher.plans import Limited, within_plans
+from outrider.dispatcher.stopping import cause_of
+from outrider.dispatcher.windows import Window, next_close, next_open
 from outrider.events import vault
 from outrider.events.bus import Bus
 from outrider.events.campaign import CampaignSettings
@@ -50,8 +56,9 @@ group by lane
 """
 LEFT = """
 select c.credential_id, c.daily_limit, c.follow_ups_exempt, c.usable and not coalesce(d.held, false) as usable,
-    coalesce(d.counted, 0) as claimed
+    coalesce(d.counted, 0) as claimed, c.campaign_id, a.account_id, a.monthly_limit
 from credentials c
+join accounts a on a.account_id = c.account_id
 left join credential_days d on d.credential_id = c.credential_id and d.day = $2
 where c.credential_id = any($1)
 """
@@ -78,6 +85,15 @@ class LaneUse:
     """Of these, first steps."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Hours:
+    """When one step may leave."""
+
+    window: Window | None
+    zone: str | None
+    min_wait: int
+
+
 def places(use: LaneUse) -> Places:
     """How many more may be told through it now.
 
@@ -102,6 +118,7 @@ async def lanes(desk: Desk) -> Mapping[UUID, Places]:
     told = {row["lane"]: row for row in await desk.work.fetch(TOLD, due, real)}
     await desk.facts.reach(desk.todos.position)  # else a claim may be in neither figure, for a moment
     found: dict[UUID, Places] = {}
+    limited: dict[UUID, Limited] = {}
     for row in await desk.tables.fetch(LEFT, due, now.astimezone(UTC).date()):
         mine = told.get(row["credential_id"], {"told": 0, "unclaimed": 0, "unclaimed_firsts": 0})
         found[row["credential_id"]] = places(
@@ -115,35 +132,68 @@ async def lanes(desk: Desk) -> Mapping[UUID, Places]:
                 mine["unclaimed_firsts"],
             )
         )
-    return found
+        if row["monthly_limit"] is not None:
+            limited[row["credential_id"]] = Limited(row["account_id"], row["campaign_id"])
+    return {**found, **await within_plans(desk, found, limited)} if limited else found
 
 
 async def send_step(desk: Desk, bus: Bus, todos: Sequence[Todo]) -> None:
-    """The sender has been told of each whose window is open; the others fall due when it opens next.
+    """The sender has been told of each whose window is open and who is not suppressed.
 
-    A plan lies inside its window, but a retry, or what a standstill made late, may come at any time.
+    An enrollment whose person is suppressed has ended. A plan lies inside its window, but a retry may come at any time:
+    it falls due when the window opens next. So does what a standstill made late, and then it is spaced anew.
     """
-    closed = await _closed(desk, todos)
-    if closed:
-        async with desk.work.acquire() as db, db.transaction():
-            await move(db, "send_step", list(closed), list(closed.values()))
-    await asyncio.gather(*(_tell(desk, bus, item) for item in todos if item.key not in closed))
+    barred = await facts.suppressed_of(desk.tables, [_contact(item) for item in todos])
+    await asyncio.gather(*(_stop(desk, item) for item in todos if _contact(item) in barred))
+    left = [item for item in todos if _contact(item) not in barred]
+    hours = await _hours(desk, left)
+    now = desk.clock.now()
+    opens = {key: next_open(mine.window, mine.zone, now) for key, mine in hours.items()}
+    if closed := [item for item in left if opens.get(item.key, now) > now]:
+        await _miss(desk, closed, opens, hours)
+    again = desk.clock.to_business(desk.clock.real() + timedelta(seconds=AGAIN_SECONDS))
+    await asyncio.gather(
+        *(
+            _tell(desk, bus, item, _until(hours.get(item.key), now, again))
+            for item in left
+            if opens.get(item.key, now) <= now
+        )
+    )
 
 
-async def _closed(desk: Desk, todos: Sequence[Todo]) -> Mapping[str, datetime]:
-    """By key, when the window of each opens that is closed now; those of one batch stay a shortest wait apart."""
+async def _stop(desk: Desk, item: Todo) -> None:
+    if item.owner is not None and item.scope is not None:
+        decide = partial(stop_suppressed, Who(item.owner, item.scope, _contact(item)))
+        await desk.log.transact(item.account_id, enrollment, item.owner, decide, cause=cause_of(item))
+
+
+async def _miss(desk: Desk, closed: Sequence[Todo], opens: Mapping[str, datetime], hours: Mapping[str, _Hours]) -> None:
+    """Each is due when its window opens next, a shortest wait apart; first attempts are spaced anew by the planner."""
+    due = [opens[item.key] + timedelta(seconds=place * hours[item.key].min_wait) for place, item in enumerate(closed)]
+    late = {item.scope: item for item in closed if item.scope is not None and item.data["attempt"] == 1}
+    async with desk.work.acquire() as db, db.transaction():
+        await move(db, "send_step", [item.key for item in closed], due)
+        for campaign, item in late.items():
+            await retime_campaign(db, item.account_id, campaign, "window_missed", item.due_at)
+
+
+def _until(hours: _Hours | None, now: datetime, again: datetime) -> datetime:
+    """Until when a step that is told now may be claimed: its window closes, or it is told anew."""
+    closes = next_close(hours.window, hours.zone, now) if hours is not None else None
+    return again if closes is None else min(again, closes)
+
+
+async def _hours(desk: Desk, todos: Sequence[Todo]) -> Mapping[str, _Hours]:
+    """By key, for those whose campaign has a window."""
     settings = await _windows(desk, {item.scope for item in todos if item.scope is not None})
     if not settings:
         return {}
     zones = await _zones(desk, [item for item in todos if item.scope in settings])
-    now = desk.clock.now()
-    found: dict[str, datetime] = {}
-    for item in todos:
-        if item.scope is not None and (mine := settings.get(item.scope)) is not None:
-            opens = next_open(window_of(mine.send_window), zones.get(UUID(item.data["contact_id"])), now)
-            if opens > now:
-                found[item.key] = opens + timedelta(seconds=len(found) * mine.min_wait_seconds)
-    return found
+    return {
+        item.key: _Hours(window_of(mine.send_window), zones.get(_contact(item)), mine.min_wait_seconds)
+        for item in todos
+        if item.scope is not None and (mine := settings.get(item.scope)) is not None
+    }
 
 
 async def _windows(desk: Desk, campaigns: Collection[UUID]) -> Mapping[UUID, CampaignSettings]:
@@ -156,13 +206,17 @@ async def _zones(desk: Desk, todos: Sequence[Todo]) -> Mapping[UUID, str]:
     """The zone of each contact that has one."""
     found: dict[UUID, str] = {}
     for account in {item.account_id for item in todos}:
-        contacts = [UUID(item.data["contact_id"]) for item in todos if item.account_id == account]
+        contacts = [_contact(item) for item in todos if item.account_id == account]
         people = await vault.get_many(desk.log_pool, account, contacts, "person")
         found.update((contact, zone) for contact, person in people.items() if (zone := person.get("timezone")))
     return found
 
 
-async def _tell(desk: Desk, bus: Bus, item: Todo) -> None:
+def _contact(item: Todo) -> UUID:
+    return UUID(item.data["contact_id"])
+
+
+async def _tell(desk: Desk, bus: Bus, item: Todo, until: datetime) -> None:
     if item.owner is None or item.scope is None or item.lane is None:
         return
     job = SendStep(
@@ -171,7 +225,7 @@ async def _tell(desk: Desk, bus: Bus, item: Todo) -> None:
         delivery_id=delivery_id(item.owner, item.ordinal),
         enrollment_id=item.owner,
         campaign_id=item.scope,
-        contact_id=UUID(item.data["contact_id"]),
+        contact_id=_contact(item),
         credential_id=item.lane,
         position=item.ordinal,
         attempt=item.data["attempt"],
@@ -179,5 +233,6 @@ async def _tell(desk: Desk, bus: Bus, item: Todo) -> None:
         previous_delivery_id=delivery_id(item.owner, item.ordinal - 1) if item.ordinal > 1 else None,
         first_attempt_at=item.data.get("first_attempt_at"),
         first_credential_id=item.data.get("first_credential_id"),
+        until=until,
     )
     await bus.tell(job, f"cmd.send.{partition(item.lane)}")

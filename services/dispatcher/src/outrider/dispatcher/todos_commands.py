@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from outrider.dispatcher.holds import hold, refresh, release, replace_credentials
+from outrider.dispatcher.holds import hold, hold_for_retiming, refresh, release, replace_credentials
 from outrider.dispatcher.todos_sending import NAME
 from outrider.events import todo
 from outrider.events.campaign import (
@@ -308,16 +308,12 @@ async def _retime(  # noqa: PLR0913, PLR0917  # what moves, and why
 ) -> None:
     """The campaign's open steps are to be timed anew, or those `of` a credential; `held` waits for it."""
     key = f"{campaign_id}:{item.position}"
-    data = {
-        "reason": reason,
-        "held": None if held is None else str(held),
-        "delay_of": delay_of,
-        "of": None if of is None else str(of),
-    }
+    data = {"reason": reason, "delay_of": delay_of, "of": None if of is None else str(of)}
     found = Todo("retime", key, item.account_id, item.business_at, owner=campaign_id, scope=campaign_id, data=data)
-    await todo.add(db, [found])
-    if held is not None:
-        await hold(db, {held: f"retiming:{key}"})
+    if held is None:
+        await todo.add(db, [found])
+    else:
+        await hold_for_retiming(db, found, held)
 
 
 @commanded.on(EnrollmentReplied, EnrollmentBounced, EnrollmentUnsubscribed, EnrollmentStopped, EnrollmentFinished)

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+from outrider.dispatcher.plans import OPEN_PLAN
 from outrider.dispatcher.todos_sending import NAME
 from outrider.events import todo
+from outrider.events.account import PlanChanged
 from outrider.events.contact import ContactDeleted, ContactUnsubscribed, ImportDeleted, ImportStarted
 from outrider.events.database import Db
 from outrider.events.message import Recorded
@@ -11,6 +13,24 @@ from outrider.events.projector import Projection
 from outrider.events.todo import Todo
 
 people = Projection(NAME)
+
+
+@people.on(PlanChanged)
+async def plan_changed(db: Db, events: Sequence[Recorded[PlanChanged]]) -> None:
+    """What waits for the plan may go on."""
+    await todo.add(
+        db,
+        [
+            Todo(
+                OPEN_PLAN,
+                f"{item.account_id}:{item.position}",
+                item.account_id,
+                item.business_at,
+                owner=item.account_id,
+            )
+            for item in events
+        ],
+    )
 
 
 @people.on(ImportStarted)

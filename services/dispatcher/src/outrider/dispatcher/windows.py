@@ -70,6 +70,13 @@ class Openings:
         self._known = (min(at, span[0]), *span)
         return max(at, span[0])
 
+    def closes(self, at: int) -> int | None:
+        """The first closed second after `at`; None without a window, or where `at` is closed itself."""
+        if self._window is None:
+            return None
+        spans = (self._span(self._window, day) for day in range(at // DAY - _BEFORE_UTC, at // DAY + _BEFORE_UTC))
+        return next((span[1] for span in spans if span is not None and span[0] <= at < span[1]), None)
+
     def _span(self, window: Window, day: int) -> tuple[int, int] | None:
         if day not in self._spans:
             local = date.fromordinal(EPOCH_ORDINAL + day)
@@ -91,6 +98,12 @@ def next_open(window: Window | None, zone: str | None, at: datetime) -> datetime
     whole = floor_seconds(at)
     opens = openings(window, zone).first(whole)
     return at.astimezone(UTC) if opens == whole else moment(opens)
+
+
+def next_close(window: Window | None, zone: str | None, at: datetime) -> datetime | None:
+    """When `window`, open at `at`, closes; None without a window, or where it is closed."""
+    closes = openings(window, zone).closes(floor_seconds(at))
+    return None if closes is None else moment(closes)
 
 
 def is_open(window: Window | None, zone: str | None, at: datetime) -> bool:

@@ -108,6 +108,8 @@ class Sending:
                 raise NotYet(0.1)  # the letter was made for another one
             if hindrance := self._hindrance(desk):
                 return NotClaimed(hindrance)
+            if letter.job.until is not None and self._clock.now() >= letter.job.until:
+                return NotClaimed("told_too_long_ago")
             today = self._clock.now().date()
             claimed = await self._claims.claim(letter, desk.day(today))
         if isinstance(claimed, NotClaimed) and claimed.reason == "quota":

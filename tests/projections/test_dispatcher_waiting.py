@@ -1,0 +1,98 @@
+"""What is due and is not told all the same: over the plan, outside the window, suppressed."""
+
+from collections.abc import AsyncGenerator, Mapping
+from datetime import timedelta
+from functools import partial
+from itertools import pairwise
+
+import pytest
+
+from outrider.events.account import ChangePlan
+from outrider.events.campaign import (
+    CampaignCompleted,
+    CampaignSettings,
+    Day,
+    SendWindow,
+    StepPlan,
+    StepsRetimed,
+)
+from outrider.events.contact import SuppressAddress
+from outrider.events.enrollment import EnrollmentStopped
+from outrider.events.ids import new_id
+from tests.support.dispatcher import Office, office
+
+AT_ONCE = (StepPlan(position=1, delay_minutes=0, thread=False), StepPlan(position=2, delay_minutes=0, thread=True))
+ONE = AT_ONCE[:1]
+DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+@pytest.fixture
+async def found(urls: Mapping[str, str], bus_url: str) -> AsyncGenerator[Office]:
+    async with office(urls, bus_url) as running:
+        yield running
+
+
+async def waits(found: Office, count: int) -> bool:
+    query = "select count(*) from todos where kind = 'send_step' and done_at is null and held"
+    return int(await found.desk.work.fetchval(query)) == count
+
+
+async def test_what_is_over_the_plan_waits_for_a_higher_limit_or_the_next_period(found: Office) -> None:
+    await found.do(ChangePlan, monthly_limit=2)
+    campaign, _ = await found.campaign(
+        CampaignSettings(min_wait_seconds=0, max_wait_seconds=0), credentials=2, steps=ONE
+    )
+    await found.dispatched(campaign, await found.import_people(*(f"p{n}@example.com" for n in range(4))))
+    jobs = [await found.job(), await found.job()]
+    assert found.told == [], "what is told and not settled comes off the plan"
+    for job in jobs:
+        await found.send(job)
+    await found.until("the rest waits", partial(waits, found, 2))
+
+    await found.do(ChangePlan, monthly_limit=3)
+    await found.send(await found.job())
+    await found.until("the last one waits", partial(waits, found, 1))
+    [opened] = await found.events(f"plan-{campaign}")
+    assert isinstance(opened, StepsRetimed)
+    assert (opened.reason, len(opened.steps)) == ("plan_opened", 2)
+    assert found.told == []
+
+    await found.desk.tables.execute("update account_months set month = month - interval '1 month'")
+    await found.desk.work.execute("update todos set due_at = now() where kind = 'open_plan' and done_at is null")
+    await found.job()
+    assert await waits(found, 0)
+
+
+async def test_who_is_suppressed_when_a_step_is_due_is_written_to_no_more(found: Office) -> None:
+    campaign, _ = await found.campaign(steps=AT_ONCE)
+    key = "0" * 32
+    await found.dispatched(campaign, await found.import_people("a@example.com", keys=[key]))
+    first = await found.job()
+    await found.do(SuppressAddress, address_key=key, suppression_id=new_id())
+    await found.send(first)
+    await found.until("all is complete", lambda: found.has(f"campaign-{campaign}", CampaignCompleted))
+    last = (await found.events(f"enrollment-{first.enrollment_id}"))[-1]
+    assert isinstance(last, EnrollmentStopped)
+    assert last.reason == "suppressed"
+    assert found.told == []
+
+
+async def test_what_a_standstill_made_miss_its_window_is_spaced_anew_in_the_next_one(found: Office) -> None:
+    now = found.desk.clock.now()
+    opens = now + timedelta(days=2)
+    window = SendWindow(days=(DAYS[opens.weekday()],), start="09:00", end="17:00", timezone="UTC")
+    settings = CampaignSettings(min_wait_seconds=60, max_wait_seconds=60, send_window=window)
+    campaign, _ = await found.campaign(settings, steps=ONE)
+    await found.dispatched(campaign, await found.import_people(*(f"p{n}@example.com" for n in range(3))))
+    while not await found.desk.todos.reach(await found.desk.fresh()):
+        pass
+    await found.desk.tables.execute("update steps set due_at = due_at - interval '7 days'")  # as if time had passed
+    await found.desk.work.execute("update todos set due_at = due_at - interval '7 days' where kind = 'send_step'")
+    await found.until("they are timed anew", lambda: found.has(f"plan-{campaign}", StepsRetimed))
+    [moved] = await found.events(f"plan-{campaign}")
+    assert isinstance(moved, StepsRetimed)
+    times = sorted(step.at for step in moved.steps)
+    assert (moved.reason, times[0].date(), times[0].hour) == ("window_missed", opens.date(), 9)
+    assert [later - earlier for earlier, later in pairwise(times)] == [timedelta(seconds=60)] * 2
+    await found.until("they are released", partial(waits, found, 0))
+    assert found.told == []
