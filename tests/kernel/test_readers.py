@@ -16,44 +16,13 @@ from outrider.events.database import Db, Pool
 from outrider.events.log import Log, Write
 from outrider.events.message import Event, Recorded, UnknownEvent
 from outrider.events.projector import Projection, Reader, WrongLog, caught_up
+from tests.kernel.reading import SEEN, append, recorded, seeing, seen
 from tests.kernel.until import running, until
 from tests.support.kernel import ACCOUNT, Kernel, changed, kernel
 
-SEEN = "create table seen (n int generated always as identity, position bigint not null)"
 WAITING = "select true from pg_locks where locktype = 'advisory' and not granted"
 LOCK = "perform pg_advisory_xact_lock(6091845621);"
 REPLICAS = 4
-
-
-def seeing(*kinds: type[Event]) -> Projection:
-    """A projection that notes the position of each event, in the order in which it is applied."""
-    projection = Projection("dispatcher.seen.v1")
-
-    @projection.on(*(kinds or (PlanChanged,)))
-    async def note(db: Db, events: Sequence[Recorded[Event]]) -> None:
-        await db.execute(
-            "insert into seen (position) select position from unnest($1::bigint[]) with ordinality as e (position, n) "
-            "order by n",
-            [event.position for event in events],
-        )
-
-    return projection
-
-
-async def seen(k: Kernel) -> list[int]:
-    return [row["position"] for row in await k.tables.fetch("select position from seen order by n")]
-
-
-async def recorded(k: Kernel) -> list[int]:
-    return [row["position"] for row in await k.pool.fetch("select position from log.events order by position")]
-
-
-async def append(k: Kernel, times: int = 1) -> int:
-    """Record so many events, each on a stream of its own; the position of the last."""
-    done = await asyncio.gather(
-        *(k.log.append(ACCOUNT, Write(f"account-{uuid4()}", 0, [changed(n)], uuid4())) for n in range(times))
-    )
-    return max(one.position for one in done)
 
 
 async def nothing_is_missed_while_appends_race(urls: Mapping[str, str]) -> None:
@@ -340,8 +309,8 @@ async def test_a_replica_that_finds_another_one_at_it_applies_nothing(urls: Mapp
             await go_on.wait()
             await seeing().handlers["PlanChanged"](db, events)
 
+        await Reader(Projection("dispatcher.seen.v1"), k.log, k.tables).catch_up()  # the row of the checkpoint stands
         last = await append(k)
-        await Reader(Projection("dispatcher.seen.v1"), k.log, k.tables).catch_up(0)  # the row of the checkpoint stands
         moving = asyncio.create_task(Reader(slow, k.log, k.tables).catch_up())
         await at_it.wait()
         second = Reader(seeing(), other.log, other.tables)

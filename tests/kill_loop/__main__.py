@@ -31,6 +31,8 @@ def main() -> int:
         console.print(f"  - {problem}", markup=False)
     if len(verdict.problems) > MOST_PROBLEMS:
         console.print(f"  and {len(verdict.problems) - MOST_PROBLEMS} more")
+    kept = "every promise was kept" if verdict.kept else f"{len(verdict.problems)} broken"
+    console.print(f"{kept}, in {verdict.seconds:.0f} s")
     sys.stdout.write(json.dumps(verdict.figures()) + "\n")
     sys.stdout.flush()
     return 0 if verdict.kept else 1

@@ -17,13 +17,17 @@ from outrider.local.errors import Failed
 from outrider.local.home import Home, Ports
 from outrider.local.keys import Keys
 from outrider.local.machine import Machine
+from outrider.local.operating import Place
+from outrider.local.rebuild import PROJECTIONS
 from outrider.local.services import SERVICES, Site
 from outrider.local.serving import Part
+from outrider.local.splitting import split
 from tests.kill_loop.script import SETTLE_SECONDS, Blow, Script
 
 POSTGRES = ("max_connections=400", "jit=off")  # all else as Postgres has it: every commit is on the disk
 REPLICAS = 2
 LOOK_SECONDS = 0.5
+READERS = (*PROJECTIONS, "dispatcher.todos.v1", "sender.settling.v1")
 SETTINGS = {"OUTRIDER_SETTLE_SECONDS": f"{SETTLE_SECONDS:g}", "OUTRIDER_IMAP_POLL_SECONDS": "2"}
 
 
@@ -84,6 +88,12 @@ class Fleet:
             part.name: f"http://{part.environment['OUTRIDER_HEALTH_LISTEN']}/health/ready" for part in services
         }
         self.machine.start(*services)
+
+    async def split_readers(self, ranges: int) -> None:
+        """Each reader reads in so many ranges of shards, those of to-dos too."""
+        place = Place(self.home, self.site.database_url, self.site.url, "")
+        for name in READERS:
+            await split(place, name, ranges)
 
     def strike(self, blow: Blow) -> None:
         """It is hit; `tend` brings it back."""

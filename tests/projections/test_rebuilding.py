@@ -12,6 +12,7 @@ from outrider.local.errors import Failed
 from outrider.local.home import Home
 from outrider.local.operating import Place
 from outrider.local.rebuild import PROJECTIONS, rebuild
+from outrider.local.splitting import split
 from tests.kernel.until import running, until
 from tests.support.api_events import Facts, facts
 
@@ -77,6 +78,26 @@ async def test_it_is_rebuilt_while_events_arrive_and_the_live_reader_goes_on(
         await found.catch_up()
         assert await found.dump() == live
         assert {"api_rebuild", "api_former"}.isdisjoint(await asked(urls, SCHEMAS))
+
+
+async def test_a_split_reader_is_rebuilt_and_stays_split(urls: Mapping[str, str], tmp_path: Path) -> None:
+    place = place_of(urls, tmp_path)
+    async with facts(urls) as found:
+        await found.begin(20)
+        await found.catch_up()
+        await split(place, "api.v1", 3)
+        await found.dispatch(range(10))
+        await found.catch_up()
+        right = await found.dump()
+        await found.tables.execute("update campaign_counts set pending = pending + 1000")
+        await rebuild(place, "api.v1")
+        assert await found.dump() == right
+        ranges = "select format('%s %s', shards, position) from api.checkpoints order by 1"
+        last = (await checkpoint(found))[1]
+        assert await asked(urls, ranges) == [f"{one} {last}" for one in ("[0,21)", "[21,42)", "[42,64)")]
+        await found.enroll(20, 7)
+        await found.catch_up()
+        assert (await found.row("select count(*) as n from enrollments"))["n"] == 21
 
 
 async def test_tables_that_a_mistake_made_wrong_are_right_afterwards(urls: Mapping[str, str], tmp_path: Path) -> None:

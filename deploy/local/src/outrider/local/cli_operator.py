@@ -215,4 +215,27 @@ def rebuild(name: str, *, as_json: bool) -> None:
     click.echo(f"its reader was held for {figures['held_seconds']} s")
 
 
-COMMANDS = (account, dead, audit, doctor, rebuild, keys)
+@click.command()
+@click.argument("name")
+@click.option("--ranges", type=click.IntRange(1, 64), required=True, help="Into how many; 1 makes it whole again.")
+@as_json_option
+def split(name: str, ranges: int, *, as_json: bool) -> None:
+    """Split the reader NAME into shard ranges, so that replicas of its service apply events side by side.
+
+    For a reader that one replica can no longer keep up to date (`outrider doctor` says how far each is behind). An
+    account lies in one range, so the order of its events is kept. Services run on: each replica takes whichever range
+    is furthest behind and not taken. Have as many replicas as ranges. A reader that is split already is brought to one
+    position first; while that is done, for two seconds at most, nothing is appended to the log.
+
+    For example: `outrider split api.v1 --ranges 2`, and back: `outrider split api.v1 --ranges 1`
+    """
+    from outrider.local import operating, splitting  # noqa: PLC0415  # as above
+
+    figures = _done(partial(splitting.split, name=name, ranges=ranges))
+    if as_json:
+        operating.print_json(figures)
+        return
+    click.echo(f"{name} is read in {ranges} range{'s' if ranges > 1 else ''} from {figures['position']} on")
+
+
+COMMANDS = (account, dead, audit, doctor, rebuild, split, keys)

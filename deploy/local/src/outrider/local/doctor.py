@@ -24,14 +24,19 @@ FREE_GIB, SCARCE_GIB = 5.0, 1.0
 DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 SCHEMAS = "select table_schema from information_schema.tables where table_name = $1 order by 1"
 BEHIND = """
-select c.reader, c.position, (select coalesce(max(e.position), 0) from log.events e) - c.position as events,
-    (select extract(epoch from clock_timestamp() - e.recorded_at)
-     from log.events e where e.position > c.position order by e.position limit 1)::float8 as seconds,
+select c.reader, c.position, case when c.shards <> '[0,64)' then c.shards::text else '' end as shards,
+    (select coalesce(max(e.position), 0) from log.events e) - c.position as events,
+    extract(epoch from clock_timestamp() - n.recorded_at)::float8 as seconds,
     c.cause is not null and c.cause is distinct from (select e.cause from log.events e where e.position = c.position)
     as strange,
-    (select format('%s (%s)', e.position, e.type)
-     from log.events e where e.position > c.position order by e.position limit 1) as next
+    format('%s (%s)', n.position, n.type) as next
 from {schema}.checkpoints c
+left join lateral (
+    select e.position, e.type, e.recorded_at from log.events e
+    where e.position > c.position and c.shards @> e.shard::int
+    order by e.position
+    limit 1
+) n on true
 order by c.reader, lower(c.shards)
 """
 OPEN = """
@@ -129,7 +134,7 @@ async def _readers(pool: Pool) -> Sequence[Finding]:
 
 
 def _reader(row: Row) -> Finding:
-    name, seconds = f"reader {row['reader']}", row["seconds"] or 0.0
+    name, seconds = f"reader {row['reader']} {row['shards']}".strip(), row["seconds"] or 0.0
     if row["strange"]:
         advice = "a backup was restored: rebuild it, if it is a projection"
         return Finding(name, BAD, f"stands at {row['position']}, where this log has another event or none", advice)

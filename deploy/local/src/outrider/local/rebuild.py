@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from importlib.resources import files
@@ -30,7 +30,8 @@ DROP_TRIES = 60
 DROP_PAUSE_SECONDS = 0.5
 Tell = Callable[[int, int], None]
 """Hears how many events are applied, of how many."""
-CHECKPOINTS = "select lower(shards) as low, upper(shards) as high, reader from {schema}.checkpoints order by 1"
+STRANGERS = "select distinct reader from {schema}.checkpoints where reader <> $1 order by 1"
+RANGES = "insert into {fresh}.checkpoints (reader, shards) select reader, shards from {schema}.checkpoints"
 
 
 async def rebuild(place: Place, name: str, tell: Tell = lambda _, __: None) -> Mapping[str, object]:
@@ -44,16 +45,16 @@ async def rebuild(place: Place, name: str, tell: Tell = lambda _, __: None) -> M
         raise Failed(f"no projection is called {name}: {', '.join(PROJECTIONS)}")
     begun, schema = monotonic(), name.partition(".")[0]
     fresh = f"{schema}_rebuild"
-    async with place.database(size=4) as owner, _alone(owner):
-        ranges = await _ranges(owner, schema, name)
+    async with place.database(size=4) as owner, alone(owner):
+        await _alone_in(owner, schema, name)
         await _make(owner, schema, fresh)
         try:
             async with _as_service(place, schema, fresh) as its:
                 log = Log(owner, await read_clock(owner))
-                readers = [Reader(projection, log, its, shards) for shards in ranges]
-                await _catch_up(log, readers, tell)
+                reader = Reader(projection, log, its)
+                await _catch_up(log, reader, tell)
                 await _analyze(its, fresh)
-                held, position = await _swap(owner, schema, fresh, list(zip(ranges, readers, strict=True)))
+                held, position = await _swap(owner, schema, fresh, reader)
         except UnknownEvent as error:
             raise Failed(f"the log has {error}: this installation is older than the data") from error
         except PASSING as error:
@@ -67,29 +68,31 @@ async def rebuild(place: Place, name: str, tell: Tell = lambda _, __: None) -> M
 
 
 @asynccontextmanager
-async def _alone(owner: Pool) -> AsyncGenerator[None]:
-    """No migration and no other rebuild is at work during the block."""
+async def alone(owner: Pool) -> AsyncGenerator[None]:
+    """No migration, no other rebuild or split is at work during the block. Raises Failed where one is."""
     async with owner.acquire() as db:
         if not await db.fetchval("select pg_try_advisory_lock($1)", MIGRATION_LOCK):
-            raise Failed("a migration or another rebuild is at work: wait for it")
+            raise Failed("a migration, a rebuild or a split is at work: wait for it")
         try:
             yield
         finally:
             await db.execute("select pg_advisory_unlock($1)", MIGRATION_LOCK)
 
 
-async def _ranges(owner: Pool, schema: str, name: str) -> Sequence[tuple[int, int]]:
-    """Answer how the live readers share the log; the whole of it where none has ever run."""
+async def _alone_in(owner: Pool, schema: str, name: str) -> None:
+    """Raise Failed where there is no such schema, or another reader fills it too."""
     if await owner.fetchval("select to_regclass($1) is null", f"{schema}.checkpoints"):
         raise Failed(f"there is no schema {schema}: run `outrider migrate` first")
-    rows = await owner.fetch(CHECKPOINTS.format(schema=schema))
-    if strangers := sorted({row["reader"] for row in rows} - {name}):
+    rows = await owner.fetch(STRANGERS.format(schema=schema), name)
+    if strangers := [row["reader"] for row in rows]:
         raise Failed(f"{', '.join(strangers)} fills the same schema, and would lose its tables")
-    return [(row["low"], row["high"]) for row in rows] or [(0, 64)]
 
 
 async def _make(owner: Pool, schema: str, fresh: str) -> None:
-    """The empty schema stands, as `migrate` made the live one. Raises Failed where that is of another version."""
+    """The empty schema stands, as `migrate` made the live one, its reader split like that one's.
+
+    Raises Failed where the live one is of another version.
+    """
     folders = (files("outrider.events") / "schema_service", files(f"outrider.{schema}") / "schema")
     scripts = {
         f"{folder.name}/{file.name}": file.read_text(encoding="utf-8")
@@ -109,6 +112,7 @@ async def _make(owner: Pool, schema: str, fresh: str) -> None:
         await db.execute(f"set local role outrider_{schema}")
         for sql in scripts.values():
             await db.execute(sql)
+        await db.execute(RANGES.format(schema=schema, fresh=fresh))
 
 
 def _as_service(place: Place, schema: str, fresh: str) -> AbstractAsyncContextManager[Pool]:
@@ -118,15 +122,14 @@ def _as_service(place: Place, schema: str, fresh: str) -> AbstractAsyncContextMa
     return replace(place, database_url=parts._replace(query=query).geturl()).database(fresh)
 
 
-async def _catch_up(log: Log, readers: Sequence[Reader], tell: Tell) -> None:
+async def _catch_up(log: Log, reader: Reader, tell: Tell) -> None:
     """The fresh tables are so near to the end of the log that the live ones may wait for the rest."""
     while True:
-        last, position = await log.last_position(), min(reader.position for reader in readers)
-        tell(min(position, last), last)
-        if last - position <= NEAR:
+        last = await log.last_position()
+        tell(min(reader.position, last), last)
+        if last - reader.position <= NEAR:
             return
-        for reader in readers:
-            await reader.catch_up(BATCH)
+        await reader.catch_up(BATCH)
 
 
 async def _analyze(its: Pool, fresh: str) -> None:
@@ -135,9 +138,7 @@ async def _analyze(its: Pool, fresh: str) -> None:
         await its.execute(f'analyze {fresh}."{row["table_name"]}"')
 
 
-async def _swap(
-    owner: Pool, schema: str, fresh: str, readers: Sequence[tuple[tuple[int, int], Reader]]
-) -> tuple[float, int]:
+async def _swap(owner: Pool, schema: str, fresh: str, reader: Reader) -> tuple[float, int]:
     """The fresh schema has the live one's name; answers for how many seconds the live reader was held, and where.
 
     The live reader skips a locked checkpoint, so it stands still between two batches. The table lock at the end lets
@@ -145,15 +146,14 @@ async def _swap(
     """
     async with owner.acquire() as db, db.transaction():
         await db.execute("set local lock_timeout = '30s'")
-        rows = await db.fetch(f"select lower(shards) as low, position from {schema}.checkpoints for update")  # noqa: S608  # a constant
-        held, live = monotonic(), {row["low"]: row["position"] for row in rows}
-        for (low, _), reader in readers:
-            while await reader.catch_up(BATCH) and reader.position < live.get(low, 0):
-                pass
+        rows = await db.fetch(f"select position from {schema}.checkpoints for update")  # noqa: S608  # a constant
+        held, live = monotonic(), max((row["position"] for row in rows), default=0)
+        while await reader.catch_up(BATCH) and reader.position < live:
+            pass
         await db.execute(f"lock table {schema}.checkpoints in access exclusive mode")
         await db.execute(f"alter schema {schema} rename to {schema}_former")
         await db.execute(f"alter schema {fresh} rename to {schema}")
-    return monotonic() - held, min(reader.position for _, reader in readers)
+    return monotonic() - held, reader.position
 
 
 async def _drop(owner: Pool, schema: str) -> None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from itertools import groupby
 from typing import Any, TypeVar, overload
 
-from outrider.events.database import DISCONNECTED, DOUBTFUL, Db, Pool, heed_cancellation, passing
+from outrider.events.database import DISCONNECTED, DOUBTFUL, Db, Pool, Row, heed_cancellation, passing
 from outrider.events.log import Log
 from outrider.events.message import Event, Recorded
 from outrider.events.reading import ALL_SHARDS
@@ -20,6 +20,22 @@ POLL_SECONDS = 1.0
 """The doorbell is only a hint: without it a reader looks this often."""
 PATIENCE = 5
 """So often in a row a handler may fail as if the database were lost while it is not: then it is a bug."""
+TAKE = """
+select c.shards, c.position, c.cause,
+    (select min(o.position) from checkpoints o where o.reader = c.reader and o.shards <> c.shards) as others
+from checkpoints c
+where c.reader = $1
+order by c.position, c.shards
+limit 1
+for update of c skip locked
+"""
+"""Of the shard ranges that nobody is at, the one that is furthest behind."""
+FIRST = """
+insert into checkpoints (reader, shards) select $1, int4range($2, $3)
+where not exists (select from checkpoints where reader = $1)
+on conflict do nothing
+"""
+MOVE = "update checkpoints set position = $3, cause = $4 where reader = $1 and shards = $2"
 _log = logger(__name__)
 
 
@@ -73,9 +89,13 @@ class Projection:
 
 
 class Reader:
-    """One projection at work on one database."""
+    """One projection at work on one database.
 
-    def __init__(self, projection: Projection, log: Log, tables: Pool, shards: tuple[int, int] = ALL_SHARDS) -> None:
+    Its checkpoint is one row, or one for each of the shard ranges that an operator split it into: replicas then apply
+    different ranges side by side. The order of an account's events is kept, since an account lies in one range.
+    """
+
+    def __init__(self, projection: Projection, log: Log, tables: Pool) -> None:
         """`tables` is a pool whose search path is the schema of the projection; its checkpoint lies there too."""
         self.projection = projection
         self.failed: BaseException | None = None
@@ -83,12 +103,11 @@ class Reader:
         self.trouble = ""
         """The same as a sentence for health: its name, the position and type of the broken event, the kind of error."""
         self.position = 0
-        """How far the tables are known to be, by whichever replica."""
+        """How far the tables are known to be, by whichever replica, in every shard range."""
         self._log = log
         self._tables = tables
-        self._shards = shards
-        self._at = 0
-        """The checkpoint as it was last locked."""
+        self._at = (ALL_SHARDS, 0)
+        """The shard range that was last locked, and where it stood."""
         self._bell = asyncio.Event()
         self._moved = asyncio.Condition()
         self.then: list[Callable[[], None]] = []
@@ -105,42 +124,31 @@ class Reader:
         a handler raises (a bug), UnknownEvent (this build is older than the data), WrongLog.
         """
         async with self._tables.acquire() as db, db.transaction():
-            position = await self._take(db)
-            if position is None:
+            row = await self._take(db)
+            if row is None:
                 return 0
-            events, last, cause = await self._log.read_after(position, self.projection.handlers, limit, self._shards)
+            shards, position = self._at
+            events, last, cause = await self._log.read_after(position, self.projection.handlers, limit, shards)
             await self.projection.apply(db, events)
             if cause is not None:
-                await db.execute(
-                    "update checkpoints set position = $2, cause = $3 where reader = $1 and lower(shards) = $4",
-                    self.projection.name,
-                    last,
-                    cause,
-                    self._shards[0],
-                )
-        await self._reached(last)
+                await db.execute(MOVE, self.projection.name, row["shards"], last, cause)
+        await self._reached(last if row["others"] is None else min(last, row["others"]))
         return last - position
 
-    async def _take(self, db: Db) -> int | None:
-        """Lock the checkpoint; None while another replica holds it."""
-        await db.execute(
-            "insert into checkpoints (reader, shards) values ($1, int4range($2, $3)) on conflict do nothing",
-            self.projection.name,
-            *self._shards,
-        )
-        row = await db.fetchrow(
-            "select position, cause from checkpoints where reader = $1 and lower(shards) = $2 for update skip locked",
-            self.projection.name,
-            self._shards[0],
-        )
+    async def _take(self, db: Db) -> Row | None:
+        """Lock the checkpoint, of the shard range that is furthest behind; None while other replicas hold all."""
+        row = await db.fetchrow(TAKE, self.projection.name)
+        if row is None:
+            await db.execute(FIRST, self.projection.name, *ALL_SHARDS)
+            row = await db.fetchrow(TAKE, self.projection.name)
         if row is None:
             return None
         position: int = row["position"]
-        self._at = position
+        self._at = ((row["shards"].lower, row["shards"].upper), position)
         # Looked at every time: a server that failed over may have lost its last events while nobody was connected.
         if row["cause"] is not None and await self._log.cause_at(position) != row["cause"]:
             raise WrongLog(f"{self.projection.name} stands at {position}, where this log has another event or none")
-        return position
+        return row
 
     async def _reached(self, position: int) -> None:
         async with self._moved:
@@ -174,7 +182,7 @@ class Reader:
                 else:
                     one_by_one = BATCH
                     _log.warning(
-                        "reader.steps", reader=self.projection.name, after=self._at, error=type(error).__name__
+                        "reader.steps", reader=self.projection.name, after=self._at[1], error=type(error).__name__
                     )
                     continue
             with suppress(TimeoutError):
@@ -183,11 +191,12 @@ class Reader:
 
     async def _stop(self, error: Exception) -> None:
         """Health says where it stopped, and at what; the event is the next after the checkpoint."""
+        shards, at = self._at
         broken = None
         if not isinstance(error, WrongLog):
             with suppress(*DISCONNECTED):
-                broken = await self._log.next_after(self._at, self._shards)
-        position, kind = broken or (self._at, "")
+                broken = await self._log.next_after(at, shards)
+        position, kind = broken or (at, "")
         place = f"{position} ({kind})" if kind else f"{position}"
         self.trouble = f"reader {self.projection.name} stopped at {place}: {type(error).__name__}"
         self.failed = error
@@ -204,9 +213,7 @@ class Reader:
     async def look(self) -> None:
         """Learn how far another replica has brought the tables."""
         position = await self._tables.fetchval(
-            "select position from checkpoints where reader = $1 and lower(shards) = $2",
-            self.projection.name,
-            self._shards[0],
+            "select min(position) from checkpoints where reader = $1", self.projection.name
         )
         await self._reached(position or 0)
 

@@ -18,13 +18,22 @@ READ_STREAM = (
     "and ($4::uuid is null or account_id = $4) order by version"
 )
 READ_AFTER = """
-select position, account_id, stream, version, cause, ordinal, business_at, recorded_at, meta, type, type_version,
-    case when type = any($4) then data end as data
-from log.events
-where position > $1 and shard >= $2 and shard < $3
-order by position
-limit $5
+with found as (
+    select position, account_id, stream, version, cause, ordinal, business_at, recorded_at, meta, type, type_version,
+        case when type = any($4) then data end as data
+    from log.events
+    where position > $1 and shard >= $2 and shard < $3
+    order by position
+    limit $5
+), newest as (
+    select position, cause from log.events order by position desc limit 1
+)
+select f.position, f.account_id, f.stream, f.version, f.cause, f.ordinal, f.business_at, f.recorded_at, f.meta, f.type,
+    f.type_version, f.data, n.position as end_position, n.cause as end_cause
+from newest n left join found f on true
+order by f.position
 """
+"""One statement is one snapshot: what is not among the found up to the newest position is of other shards."""
 BEHIND = """
 select (select coalesce(max(position), 0) from log.events) - $1::bigint as events,
     (select extract(epoch from clock_timestamp() - recorded_at)::float8
@@ -61,13 +70,19 @@ class Reading:
     async def read_after(
         self, position: int, types: Collection[str], limit: int = 500, shards: tuple[int, int] = ALL_SHARDS
     ) -> tuple[list[Recorded[Event]], int, UUID | None]:
-        """The next events of these types, with the position and cause of the last event looked at.
+        """The next events of these types, with the position and cause of the event up to which these shards are read.
 
-        At most `limit` events are looked at. Raises UnknownEvent for one of these types in a version from the future.
+        At most `limit` events are looked at; with fewer left it is the newest of the log, of whichever shard. Raises
+        UnknownEvent for one of these types in a version from the future.
         """
         rows = await self._pool.fetch(READ_AFTER, position, *shards, list(types), limit)
         events = [recorded(row) for row in rows if row["data"] is not None]
-        return (events, rows[-1]["position"], rows[-1]["cause"]) if rows else (events, position, None)
+        if not rows or rows[0]["end_position"] <= position:
+            return events, position, None
+        last = rows[-1]
+        if len(rows) < limit or last["position"] is None:
+            return events, last["end_position"], last["end_cause"]
+        return events, last["position"], last["cause"]
 
     async def next_after(self, position: int, shards: tuple[int, int] = ALL_SHARDS) -> tuple[int, str] | None:
         """Position and type of the next event, also of one that this build does not know; None at the end."""
