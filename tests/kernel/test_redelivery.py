@@ -105,6 +105,44 @@ async def test_a_decider_that_fails_between_record_and_verdict_gives_the_same_an
         assert len(await d.events()) == 1
 
 
+async def test_a_command_whose_handler_always_raises_is_rejected_and_holds_up_no_younger_one(
+    urls: Mapping[str, str], bus_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel_commands, "FAILURES", 2)
+    async with gateway(urls, bus_url) as bus, decider(urls, bus_url) as d:
+        command, younger = change(4), change(6)
+
+        async def raise_for_it() -> None:
+            if d.begun[-1] == command.command_id:
+                raise ArithmeticError
+
+        d.before = raise_for_it
+        asked = asyncio.create_task(bus.ask(command, "dispatcher", 0, 60))
+        await until("it failed", lambda: len(d.begun) == 1)
+        assert (await bus.ask(younger, "dispatcher", 0, 60)).status == "succeeded"
+        verdict = await asked
+        assert (verdict.status, verdict.http_status, verdict.position) == ("rejected", 500, 0)
+        assert (verdict.body or {})["code"] == "failed"
+        assert d.begun == [command.command_id] * 2 + [younger.command_id]
+        assert len(await d.events()) == 1
+
+
+async def test_what_was_recorded_is_answered_however_often_its_handler_raised(
+    urls: Mapping[str, str], bus_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel_commands, "FAILURES", 1)
+    async with gateway(urls, bus_url) as bus, decider(urls, bus_url) as d:
+
+        async def raise_twice() -> None:
+            if len(d.begun) < 3:
+                raise ArithmeticError
+
+        d.after = raise_twice
+        verdict = await bus.ask(change(4), "dispatcher", 0, 60)
+        assert (verdict.status, verdict.body) == ("succeeded", {"limit": 4, "recorded": 1})
+        assert (len(d.begun), len(await d.events())) == (3, 1)
+
+
 async def test_what_a_killed_decider_recorded_is_answered_by_another(
     urls: Mapping[str, str], bus_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

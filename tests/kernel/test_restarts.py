@@ -66,6 +66,29 @@ async def test_commands_go_on_when_nats_comes_back(
         assert (await bus.ask(change(2, uuid4()), "dispatcher", 0, 20)).status == "succeeded"  # and not by being retold
 
 
+async def test_nothing_is_lost_doubled_or_reversed_when_the_decider_and_nats_were_away_together(
+    urls: Mapping[str, str], bus_url: str, nats_server: Server
+) -> None:
+    """As a pause and a resume in turn, accepted while nobody could decide, and then two replicas come back at once."""
+    limits = [2 * number for number in range(12)]
+    async with (
+        gateway(urls, bus_url) as bus,
+        decider(urls, bus_url, start=False) as one,
+        decider(urls, bus_url, start=False) as two,
+    ):
+        nats_server.kill()
+        commands = [change(limit) for limit in limits]
+        for command in commands:
+            assert (await bus.ask(command, "dispatcher", 0, 0.05)).status == "accepted"
+        await asyncio.to_thread(nats_server.revive)
+        async with running(bus.retell()):
+            await asyncio.gather(one.bus.start(), two.bus.start())
+            verdicts = await asyncio.gather(*(asked(bus, command) for command in commands))
+        assert {verdict.status for verdict in verdicts} == {"succeeded"}
+        assert [event.monthly_limit for event in await one.events() if isinstance(event, PlanChanged)] == limits
+        assert sorted([*one.begun, *two.begun]) == sorted(command.command_id for command in commands)
+
+
 async def test_jobs_go_on_when_nats_comes_back(urls: Mapping[str, str], bus_url: str, nats_server: Server) -> None:
     async with worker(urls, bus_url) as w:
 

@@ -9,18 +9,22 @@ from typing import Any
 from uuid import UUID
 
 from outrider.events.clock import Clock
-from outrider.events.database import Db, Pool, Row
-from outrider.events.errors import Expired, NotYet, Refused
+from outrider.events.database import Db, Pool, Row, passing
+from outrider.events.errors import Conflict, Expired, Failed, NotYet, Refused, TimedOut, Unavailable
 from outrider.events.ids import shard
 from outrider.events.message import Command, Json
 from outrider.events.telemetry import COMMANDS, logger, trace_context, traced
 
 EXPIRY = timedelta(minutes=15)
 RETELL = timedelta(seconds=30)
+FAILURES = 10
+"""So often a handler may raise: with the pauses between deliveries, for three minutes and more."""
 OLDER_POLL_SECONDS = 0.05
 OLDER_POLLS = 20
 DECISIONS = 6
 """So many decisions hold a connection at once. Each needs another one to read and append: the pool must be larger."""
+LATER = (NotYet, Conflict, TimedOut, Unavailable)
+"""What a handler raises that is no bug of its own."""
 _log = logger(__name__)
 INSERT = """
 insert into log.commands
@@ -41,7 +45,7 @@ from log.commands c
 where c.command_id = $1
 """
 LOCK = """
-select command_id, account_id, kind, request, status, meta, created_at, expires_at,
+select command_id, account_id, kind, request, status, meta, created_at, expires_at, failures,
     coalesce(expires_at < clock_timestamp(), false) as expired
 from log.commands where command_id = $1 for update skip locked
 """
@@ -63,6 +67,7 @@ update log.commands set status = $2, http_status = $3, body_without_people = $4,
     decided_at = clock_timestamp()
 where command_id = $1
 """
+FAIL = "update log.commands set failures = least(failures + 1, 1000) where command_id = $1"
 REJECT = """
 update log.commands set status = 'rejected', http_status = $2, body_without_people = $3, decided_at = clock_timestamp()
 where command_id = $1
@@ -169,9 +174,9 @@ class Commands:
         """The command has a verdict, now or before. Whether it got it in this call.
 
         The row is locked from before the decision until after it, so two deliveries never decide side by side. One that
-        comes too late is rejected instead. Raises NotYet while another delivery is at it, an older command of the same
-        target is undecided, or the reader has not seen what the caller saw. None of those waits for it with a
-        connection in its hands: the one at it needs more.
+        comes too late, or whose handler raised too often, is rejected instead. Raises NotYet while another delivery is
+        at it, an older command of the same target is undecided, or the reader has not seen what the caller saw. None of
+        those waits for it with a connection in its hands: the one at it needs more.
         """
         seen = await self._after_older(command_id)
         if seen is None:
@@ -179,22 +184,33 @@ class Commands:
             return False
         if not await reach(seen):
             raise NotYet(1)
+        try:
+            await self._decide(command_id, handlers)
+        except LATER:
+            raise
+        except Exception as error:
+            if not passing(error):
+                await self._pool.execute(FAIL, command_id)
+            raise
+        async with self._decided:
+            self._decided.notify_all()
+        return True
+
+    async def _decide(self, command_id: UUID, handlers: Mapping[str, Handler]) -> None:
+        """The command has its verdict. Raises NotYet where somebody else is at it, and what its handler raises."""
         async with self._room, self._pool.acquire() as db, db.transaction():
             row = await db.fetchrow(LOCK, command_id)
             if row is None or row["status"] != "accepted":
                 raise NotYet(1)
             with traced(row["meta"].get("traceparent")):
-                if row["expired"] and not await _begun(db, [row]):
-                    refusal = _expired(row)
+                refusal = _too_late(row)
+                if refusal is not None and not await _begun(db, [row]):
                     status, answer = "rejected", Answer(refusal.problem(), refusal.status)
                 else:
-                    status, answer = await _decide(row, handlers)
+                    status, answer = await _carried_out(row, handlers)
                 await db.execute(DECIDE, command_id, status, answer.status, answer.body, answer.position)
                 COMMANDS.labels(row["kind"], str(answer.status)).inc()
                 _log.info("command", kind=row["kind"], command_id=str(command_id), status=answer.status)
-        async with self._decided:
-            self._decided.notify_all()
-        return True
 
     async def _after_older(self, command_id: UUID) -> int | None:
         """Return what its caller saw once no older command of the same target is undecided; None if it has a verdict.
@@ -216,7 +232,7 @@ class Commands:
         raise NotYet(1)
 
 
-async def _decide(row: Row, handlers: Mapping[str, Handler]) -> tuple[str, Answer]:
+async def _carried_out(row: Row, handlers: Mapping[str, Handler]) -> tuple[str, Answer]:
     command = Command.load(row["kind"], row["request"])
     try:
         return "succeeded", await handlers[row["kind"]](command)
@@ -228,6 +244,15 @@ async def _begun(db: Db, rows: Sequence[Row]) -> set[UUID]:
     """Which of these have recorded something already; their rows are locked."""
     found = await db.fetch(BEGUN, [shard(row["account_id"]) for row in rows], [row["command_id"] for row in rows])
     return {row["command_id"] for row in found}
+
+
+def _too_late(row: Row) -> Refused | None:
+    """Why it is not to be carried out any more, unless it has begun."""
+    if row["expired"]:
+        return _expired(row)
+    if row["failures"] >= FAILURES:
+        return Failed(command_id=str(row["command_id"]), failures=row["failures"])
+    return None
 
 
 def _expired(row: Row) -> Expired:

@@ -32,6 +32,10 @@ class Expired(Refused, status=504, code="expired"):
     """Nobody carried out the command in time, and nobody will: nothing was done. Send it again."""
 
 
+class Failed(Refused, status=500, code="failed"):
+    """Carrying out the command failed again and again: nothing was done. This is our fault; send it again later."""
+
+
 class Conflict(Exception):
     """A stream moved on since it was read: read it again and decide again."""
 
