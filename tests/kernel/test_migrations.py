@@ -6,8 +6,7 @@ from collections.abc import Mapping
 import asyncpg
 import pytest
 
-from outrider.events.database import Forbidden, connect, migrate
-from tests.support.kernel import kernel
+from outrider.events.database import connect, migrate
 from tests.support.servers import Server, Servers
 
 MEMBERS = ("api", "dispatcher", "sender", "reply_watcher")
@@ -56,45 +55,3 @@ async def test_a_migration_that_was_changed_after_it_ran_is_refused(urls: Mappin
 async def test_a_wrong_password_is_not_let_in(urls: Mapping[str, str]) -> None:
     with pytest.raises(asyncpg.InvalidPasswordError):
         await connect(urls["outrider_api"].replace("outrider_api:", "outrider_api:x"), "log")
-
-
-@pytest.mark.parametrize("member", MEMBERS)
-async def test_a_role_touches_only_its_own_schemas(urls: Mapping[str, str], member: str) -> None:
-    async with kernel(urls, member) as k:
-        for schema in (member, f"{member}_work"):
-            if await k.pool.fetchval("select to_regnamespace($1) is not null", schema):
-                assert await k.pool.fetchval(f"select count(*) from {schema}.checkpoints") == 0  # noqa: S608  # our names
-        for other in MEMBERS:
-            if other != member:
-                with pytest.raises(Forbidden):
-                    await k.pool.execute(f"create table {other}.mine ()")
-                with pytest.raises(Forbidden):
-                    await k.pool.fetch(f"select position from {other}.checkpoints")  # noqa: S608  # our names
-        for statement in ("create table log.mine ()", "create table public.mine ()", "drop table log.events"):
-            with pytest.raises(Forbidden):
-                await k.pool.execute(statement)
-
-
-@pytest.mark.parametrize(
-    ("member", "refused"),
-    [
-        (
-            "api",
-            ["delete from log.commands", "update log.commands set request = '{}'", "update log.clock set speed = 2"],
-        ),
-        (
-            "dispatcher",
-            ["insert into log.commands (command_id) values (gen_random_uuid())", "delete from log.commands"],
-        ),
-        (
-            "sender",
-            ["update log.commands set request = '{}'", "delete from log.commands", "delete from log.vault"],
-        ),
-        ("reply_watcher", ["select status from log.commands", "delete from log.vault"]),
-    ],
-)
-async def test_a_role_may_do_no_more_than_its_part(urls: Mapping[str, str], member: str, refused: list[str]) -> None:
-    async with kernel(urls, member) as k:
-        for statement in refused:
-            with pytest.raises(Forbidden):
-                await k.pool.execute(statement)
