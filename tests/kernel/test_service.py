@@ -136,6 +136,33 @@ async def test_health_shows_how_far_readers_and_todos_are_behind(urls: Mapping[s
         await until("the reader is at the end", caught_up)
 
 
+async def test_a_service_without_todos_is_ready(urls: Mapping[str, str], bus_url: str) -> None:
+    """As the api: its login has a schema of to-dos in which there is no table that it may read, and needs none."""
+    owner = await asyncpg.connect(urls["owner"])
+    await owner.execute("drop table dispatcher_work.todos")
+    await owner.close()
+    async with running_service(urls, bus_url) as site:
+        site.service.drains.clear()
+        await until("it listens", lambda: listens(site.port))
+        await until("it is ready", site.well)
+        status, shown = await get(site.port, "/health/ready")
+        assert (status, json.loads(shown)["todos"]) == (200, [])
+
+
+async def test_a_figure_that_cannot_be_had_makes_nobody_unready(urls: Mapping[str, str], bus_url: str) -> None:
+    async with running_service(urls, bus_url) as site:
+        await until("it listens", lambda: listens(site.port))
+        await until("it is ready", site.well)
+        owner = await asyncpg.connect(urls["owner"])
+        await owner.execute("revoke select on log.events from outrider_dispatcher")
+        await owner.close()
+        status, shown = await get(site.port, "/health/ready")
+        assert (status, json.loads(shown)) == (200, {"status": "ready", "trouble": []})
+        status, figures = await get(site.port, "/metrics")
+        assert status == 200
+        assert "outrider_reader_lag_events{" not in figures
+
+
 async def listens(port: int) -> bool:
     try:
         return (await get(port, "/health/live"))[0] == 200

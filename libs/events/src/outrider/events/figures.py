@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from outrider.events.clock import Clock
-from outrider.events.database import PASSING, Pool
+from outrider.events.database import Pool, heed_cancellation, passing
 from outrider.events.log import Log
 from outrider.events.projector import Reader
 from outrider.events.telemetry import (
@@ -13,6 +13,7 @@ from outrider.events.telemetry import (
     READER_STOPPED,
     TODOS_DUE,
     TODOS_LATE_SECONDS,
+    logger,
 )
 from outrider.events.todo import Drain
 
@@ -32,6 +33,7 @@ left join lateral (
 group by k.kind
 order by k.kind
 """
+_log = logger(__name__)
 Figures = Mapping[str, Sequence[Mapping[str, str | int | float]]]
 
 
@@ -47,13 +49,19 @@ class Gauging:
         self._drains = drains
 
     async def measure(self) -> Figures:
-        """Each reader's lag and each kind's due to-dos, in the metrics too; nothing while the database is away."""
+        """Each reader's lag and each kind's due to-dos, in the metrics too; nothing where they cannot be had.
+
+        Whoever asks whether a process is ready gets an answer also then.
+        """
         for reader in self._readers:
             READER_STOPPED.labels(reader.projection.name).set(reader.failed is not None)
         try:
             async with asyncio.timeout(SECONDS):
                 return {"readers": [await self._lag(one) for one in self._readers], "todos": await self._due()}
-        except PASSING:
+        except Exception as error:  # noqa: BLE001  # a bug in a figure makes nobody unready
+            heed_cancellation()
+            if not passing(error):
+                _log.exception("figures.failed")
             for gauge in GAUGES:
                 gauge.clear()
             return {}
