@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.support import servers as support
+from tests.support.described import as_described
 from tests.support.servers import Servers
 from tests.support.system import System, started
 
@@ -31,15 +32,18 @@ async def gateway(servers: Servers, template: "asyncpg.Connection") -> AsyncGene
 
 @pytest.fixture
 async def client(gateway: System) -> AsyncGenerator[httpx.AsyncClient]:
-    """A tenant's client."""
-    async with httpx.AsyncClient(base_url=gateway.url, headers=dict(gateway.headers), timeout=30) as client:
+    """A tenant's client; each of its answers is held against the description."""
+    async with httpx.AsyncClient(
+        base_url=gateway.url, headers=dict(gateway.headers), timeout=30, event_hooks={"response": [as_described]}
+    ) as client:
         yield client
 
 
 @pytest.fixture
 async def stranger(gateway: System) -> AsyncGenerator[httpx.AsyncClient]:
     """A client of another tenant, opened for this test."""
-    async with httpx.AsyncClient(base_url=gateway.url, timeout=30) as other:
+    hooks = {"response": [as_described]}
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=30, event_hooks=hooks) as other:
         operator = {"Authorization": f"Bearer {gateway.operator_token}"}
         account = (await other.post("/accounts", json={"account": {"name": "Stranger"}}, headers=operator)).json()
         other.headers["Authorization"] = f"Bearer {account['api_key']['plaintext']}"

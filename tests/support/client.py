@@ -11,6 +11,7 @@ import httpx
 from pydantic import BaseModel
 
 from tests.support.client_answers import Campaign, Created, Dispatched, Enrolled, Enrollment, Import
+from tests.support.described import as_described_too
 
 Json = Mapping[str, object]
 Found = TypeVar("Found")
@@ -57,7 +58,8 @@ class Client:
     def __post_init__(self) -> None:
         """Keep one connection."""
         headers = {"Authorization": f"Bearer {self.key}"}
-        self.web = httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False)
+        hooks = {"response": [as_described_too]}
+        self.web = httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False, event_hooks=hooks)
 
     def __enter__(self) -> Self:
         """Close the connection after the block."""

@@ -8,14 +8,17 @@ from uuid import UUID
 from litestar import Response, delete, get, patch, post
 
 from outrider.api import showing_once
+from outrider.api.answers import AccountOpened, AccountShown, ApiKeyIssued, ApiKeyShown, Usage
 from outrider.api.auth import new_key
 from outrider.api.bodies import ChangedAccountBody, NewAccountBody, NewApiKey, OwnAccountBody
+from outrider.api.describing import PAGE, tells
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import Page, as_id
 from outrider.events import vault
 from outrider.events.account import (
     AccountNotFound,
     ApiKeyNotFound,
+    CannotRevokeLastKey,
     ChangePlan,
     IssueApiKey,
     OpenAccount,
@@ -37,7 +40,7 @@ limit $3
 """
 
 
-@post("/accounts", opt=OPERATOR, status_code=201)
+@post("/accounts", status_code=201, opt=OPERATOR | tells(AccountOpened, body=NewAccountBody))
 async def open_account(request: Asked) -> Response[bytes]:
     """Open an account; its first key is in the answer, and nowhere else."""
     call = request.user
@@ -66,7 +69,7 @@ async def open_account(request: Asked) -> Response[bytes]:
     return call.answer(answer, 201)
 
 
-@patch("/accounts/{account_id:str}", opt=OPERATOR)
+@patch("/accounts/{account_id:str}", opt=OPERATOR | tells(AccountShown, body=ChangedAccountBody))
 async def change_account(request: Asked, account_id: str) -> Response[bytes]:
     """Change an account's name or plan."""
     call, known = request.user, as_id(account_id)
@@ -80,14 +83,14 @@ async def change_account(request: Asked, account_id: str) -> Response[bytes]:
     return call.answer(await _shown(call, known))
 
 
-@get("/account")
+@get("/account", opt=tells(AccountShown))
 async def show_account(request: Asked) -> Response[bytes]:
     """The account that the key belongs to."""
     request.user.options()
     return request.user.answer(await _shown(request.user, request.user.account_id))
 
 
-@patch("/account")
+@patch("/account", opt=tells(AccountShown, body=OwnAccountBody, asks=False))
 async def change_own_account(request: Asked) -> Response[bytes]:
     """Its postal address stands in the footers of mails rendered from now on."""
     call = request.user
@@ -99,7 +102,7 @@ async def change_own_account(request: Asked) -> Response[bytes]:
     return call.answer(await _shown(call, call.account_id))
 
 
-@get("/usage")
+@get("/usage", opt=tells(Usage))
 async def show_usage(request: Asked) -> Response[bytes]:
     """What it sent in this month and the twelve before."""
     call = request.user
@@ -120,7 +123,7 @@ async def show_usage(request: Asked) -> Response[bytes]:
     return call.answer({"monthly_limit": limit, "current": periods[0], "history": periods[1:]})
 
 
-@post("/api_keys", status_code=201)
+@post("/api_keys", status_code=201, opt=tells(ApiKeyIssued, body=NewApiKey, refuses=[AccountNotFound]))
 async def issue_api_key(request: Asked) -> Response[bytes]:
     """Another key; it is in the answer, and nowhere else."""
     call = request.user
@@ -142,7 +145,7 @@ async def issue_api_key(request: Asked) -> Response[bytes]:
     return call.answer(await issued(call, shown), 201)
 
 
-@get("/api_keys")
+@get("/api_keys", opt=tells(rows=ApiKeyShown, query=PAGE))
 async def list_api_keys(request: Asked) -> Response[bytes]:
     """The keys that open the account."""
     call = request.user
@@ -161,7 +164,7 @@ async def list_api_keys(request: Asked) -> Response[bytes]:
     return call.rows(shown, cursor)
 
 
-@delete("/api_keys/{key_id:str}", status_code=200)
+@delete("/api_keys/{key_id:str}", status_code=200, opt=tells(refuses=[AccountNotFound, CannotRevokeLastKey]))
 async def revoke_api_key(request: Asked, key_id: str) -> Response[bytes]:
     """The key opens nothing any more."""
     call, known = request.user, as_id(key_id)

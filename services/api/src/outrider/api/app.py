@@ -1,7 +1,9 @@
 """The HTTP application: every route, Litestar around them, and the front before it."""
 
 from collections.abc import Sequence
+from functools import cache
 
+import msgspec
 from litestar import Litestar, Request, Response
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
@@ -18,15 +20,18 @@ from outrider.api import (
     health,
     outreaches,
     previewing,
+    reference,
     sending_tests,
     sends,
     sequence_steps,
     suppressions,
     tracking,
 )
+from outrider.api.description import document
 from outrider.api.front import Front
 from outrider.api.gateway import Call, Gateway
 from outrider.api.problems import answered
+from outrider.api.reference_page import page
 
 ROUTES: Sequence[HTTPRouteHandler] = (
     *accounts.ROUTES,
@@ -45,6 +50,7 @@ ROUTES: Sequence[HTTPRouteHandler] = (
     *tracking.ROUTES,
     *commands.ROUTES,
     *health.ROUTES,
+    *reference.ROUTES,
 )
 
 
@@ -52,13 +58,24 @@ def make_app(gateway: Gateway) -> Front:
     """The application that uvicorn serves."""
     inner = Litestar(
         list(ROUTES),
-        openapi_config=None,  # a description that is right for what stands is a later issue's
+        openapi_config=None,  # ours is made of what the routes and the front enforce
+        state=State({"description": _description, "page": _page}),
         exception_handlers={Exception: _respond},
         logging_config=None,
         debug=False,
         pdb_on_exception=False,
     )
     return Front(inner, gateway, commands.outcome)
+
+
+@cache
+def _description() -> bytes:
+    return msgspec.json.encode(document(ROUTES))
+
+
+@cache
+def _page() -> bytes:
+    return page(document(ROUTES))
 
 
 def _respond(_: Request[Call, None, State], error: Exception) -> Response[bytes]:

@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from outrider.api.json_text import Path, field_name, mended
@@ -36,10 +45,24 @@ class Context:
     allow_insecure_hosts: bool
 
 
+def _what_is_only_shown(schema: dict[str, Any], model: type[Any]) -> None:
+    """The description tells of the fields that are ignored."""
+    if not issubclass(model, Body):
+        return
+    for name in sorted(model.shown):
+        schema["properties"].setdefault(name, {"readOnly": True})
+
+
 class Body(BaseModel):
     """An object in a request. Unknown fields are refused; what a GET shows but nobody can set is ignored."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        json_schema_extra=_what_is_only_shown,
+    )
     shown: ClassVar[frozenset[str]] = frozenset()
     """Fields that an answer has and a request may repeat in vain."""
 
@@ -78,7 +101,10 @@ def _postal_address(value: str | None) -> str | None:
 
 Int = Annotated[int, BeforeValidator(_integral)]
 """An integer; 5.0 is one, "5" and true are not."""
-Name = Annotated[str, AfterValidator(_name)]
+Name = Annotated[
+    str, AfterValidator(_name), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 200, "pattern": r"\S"})
+]
+"""Trimmed, 1 to 200 characters."""
 MonthlyLimit = Annotated[Int, Field(ge=0, le=10**12)]
 BatchNumber = Annotated[Int, Field(ge=0, le=2**31 - 1)]
 

@@ -7,31 +7,61 @@ from litestar import Response, delete, get, patch, post
 
 from outrider.api import outreaches
 from outrider.api import queries_campaigns as queries
+from outrider.api.answers import CampaignRow
+from outrider.api.answers_campaigns import (
+    CampaignCreated,
+    CampaignShown,
+    DispatchAccepted,
+    Dispatched,
+    Paused,
+    StatusChanged,
+)
 from outrider.api.bodies import DispatchBody
 from outrider.api.bodies_campaigns import ChangedCampaignBody, NewCampaign, NewCampaignBody, Options
 from outrider.api.bodies_credentials import NewSmtpCredential
 from outrider.api.credentials import credential_entries, new_credential
+from outrider.api.describing import PAGE, tells
 from outrider.api.gateway import Asked, Call
 from outrider.api.problems import ValidationFailed
 from outrider.events import vault
 from outrider.events.campaign import (
+    CampaignIsPaused,
+    CampaignNotActive,
+    CampaignNotPaused,
     CampaignSettings,
     ChangeCampaign,
     CreateCampaign,
+    DailyLimitReached,
     DeleteCampaign,
     DispatchBatch,
+    NoPendingEnrollments,
+    NoSequenceSteps,
+    NoSmtpCredentials,
     PauseCampaign,
+    PlanLimitReached,
+    PlanTooLong,
     ResumeCampaign,
 )
 from outrider.events.ids import new_id
 from outrider.events.message import Json
+from outrider.events.outreach import OutreachNotFound
 from outrider.events.vault import Entry
 
+DISPATCH_REFUSALS: Final = (
+    CampaignIsPaused,
+    NoSequenceSteps,
+    NoSmtpCredentials,
+    PlanLimitReached,
+    NoPendingEnrollments,
+    DailyLimitReached,
+    PlanTooLong,
+)
+"""In this order."""
 PAUSE_SECONDS: Final = 7.0
 """Its verdict may take 5 s: what was claimed before it is waited for."""
 
 
-@post("/campaigns", status_code=201)
+@post("/campaigns", status_code=201, opt=tells(CampaignCreated, body=NewCampaignBody, refuses=[OutreachNotFound]))
 async def create_campaign(request: Asked) -> Response[bytes]:
     """Create a campaign with its steps and credentials; texts, hosts and sealed passwords go to the vault first."""
     call = request.user
@@ -53,7 +83,7 @@ async def create_campaign(request: Asked) -> Response[bytes]:
     return call.answer({"id": campaign_id, "status": "pending"}, 201)
 
 
-@get("/campaigns")
+@get("/campaigns", opt=tells(rows=CampaignRow, query=PAGE))
 async def list_campaigns(request: Asked) -> Response[bytes]:
     """Every campaign of the account."""
     call = request.user
@@ -62,7 +92,7 @@ async def list_campaigns(request: Asked) -> Response[bytes]:
     return call.rows(await queries.listed(call, rows), cursor)
 
 
-@get("/campaigns/{campaign_id:str}")
+@get("/campaigns/{campaign_id:str}", opt=tells(CampaignShown))
 async def show_campaign(request: Asked, campaign_id: str) -> Response[bytes]:
     """One campaign with full statistics."""
     call = request.user
@@ -71,7 +101,7 @@ async def show_campaign(request: Asked, campaign_id: str) -> Response[bytes]:
     return call.answer(await queries.shown(call, row))
 
 
-@patch("/campaigns/{campaign_id:str}")
+@patch("/campaigns/{campaign_id:str}", opt=tells(CampaignShown, body=ChangedCampaignBody, refuses=[OutreachNotFound]))
 async def change_campaign(request: Asked, campaign_id: str) -> Response[bytes]:
     """Change the name or settings; what is left out stays."""
     call = request.user
@@ -96,7 +126,7 @@ async def change_campaign(request: Asked, campaign_id: str) -> Response[bytes]:
     return call.answer(await queries.shown(call, await queries.find(call, campaign_id)))
 
 
-@delete("/campaigns/{campaign_id:str}", status_code=200)
+@delete("/campaigns/{campaign_id:str}", status_code=200, opt=tells())
 async def delete_campaign(request: Asked, campaign_id: str) -> Response[bytes]:
     """The campaign is gone with everything of it; nothing scheduled fires."""
     call = request.user
@@ -106,7 +136,11 @@ async def delete_campaign(request: Asked, campaign_id: str) -> Response[bytes]:
     return call.done()
 
 
-@post("/campaigns/{campaign_id:str}/dispatch", status_code=200)
+@post(
+    "/campaigns/{campaign_id:str}/dispatch",
+    status_code=200,
+    opt=tells(Dispatched, also={202: DispatchAccepted}, body=DispatchBody, refuses=DISPATCH_REFUSALS),
+)
 async def dispatch(request: Asked, campaign_id: str) -> Response[bytes]:
     """Plan and send what is pending in a batch; the lowest such batch where none is named."""
     call = request.user
@@ -123,7 +157,7 @@ async def dispatch(request: Asked, campaign_id: str) -> Response[bytes]:
     return call.answer(verdict.body, verdict.http_status or 200)
 
 
-@post("/campaigns/{campaign_id:str}/pause", status_code=200)
+@post("/campaigns/{campaign_id:str}/pause", status_code=200, opt=tells(Paused, refuses=[CampaignNotActive]))
 async def pause(request: Asked, campaign_id: str) -> Response[bytes]:
     """Nothing more is claimed until it is resumed."""
     call = request.user
@@ -134,7 +168,11 @@ async def pause(request: Asked, campaign_id: str) -> Response[bytes]:
     return call.answer(verdict.body, verdict.http_status or 200)
 
 
-@post("/campaigns/{campaign_id:str}/resume", status_code=200)
+@post(
+    "/campaigns/{campaign_id:str}/resume",
+    status_code=200,
+    opt=tells(StatusChanged, refuses=[CampaignNotPaused, NoSmtpCredentials]),
+)
 async def resume(request: Asked, campaign_id: str) -> Response[bytes]:
     """It goes on; what became overdue is spaced anew."""
     call = request.user

@@ -16,6 +16,8 @@ from outrider.api import (
     sequence_steps,
     suppressions,
 )
+from outrider.api.answers import CommandShown
+from outrider.api.describing import tells
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import as_id
 from outrider.api.presenting import enrolled
@@ -60,7 +62,7 @@ NO_CONTENT = 204
 KEPT = "kind, request, status, http_status, body_without_people, position"
 
 
-@get("/commands/{command_id:str}", opt={"rule": {"door": "both"}})
+@get("/commands/{command_id:str}", opt={"rule": {"door": "both"}} | tells(CommandShown))
 async def show_command(request: Asked, command_id: str) -> Response[bytes]:
     """accepted, succeeded or rejected, with the status and body that the call would have answered."""
     call, known = request.user, as_id(command_id)

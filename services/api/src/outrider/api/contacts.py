@@ -6,7 +6,9 @@ from uuid import UUID
 
 from litestar import Response, delete, get, patch, post
 
+from outrider.api.answers_people import ContactShown, ImportShown, Reject
 from outrider.api.bodies_contacts import ChangedContactBody, NewContactBody, NewImportBody
+from outrider.api.describing import PAGE, Query, tells
 from outrider.api.front import IMPORT_BYTES
 from outrider.api.gateway import Asked, Call
 from outrider.api.importing import ROWS_KEPT, sort_rows, store
@@ -16,6 +18,7 @@ from outrider.events import vault
 from outrider.events.contact import (
     AddContact,
     ChangeContact,
+    ContactAlreadyExists,
     ContactImportNotFound,
     ContactNotFound,
     DeleteContact,
@@ -28,6 +31,7 @@ from outrider.events.ids import BadAddress, address_key, domain_key, domain_of, 
 from outrider.events.message import Json
 from outrider.events.vault import Entry
 
+BY_EMAIL: Final = Query("email", "The contact with this address alone.")
 LARGE: Final = {"rule": {"most_bytes": IMPORT_BYTES}}
 IMPORT_FIELDS = """
 i.import_id, i.position, i.status, i.skipped, i.rejected, i.created_at,
@@ -72,7 +76,11 @@ limit $3
 """  # noqa: S608  # a constant
 
 
-@post("/contact_imports", opt=LARGE, status_code=201)
+@post(
+    "/contact_imports",
+    status_code=201,
+    opt=LARGE | tells(ImportShown, also={202: ImportShown}, body=NewImportBody, refuses=[NoContactsProvided]),
+)
 async def import_contacts(request: Asked) -> Response[bytes]:
     """Import people; duplicates are skipped, bad rows rejected, and both counted."""
     call = request.user
@@ -96,7 +104,7 @@ async def import_contacts(request: Asked) -> Response[bytes]:
     return call.answer(await _import(call, import_id), verdict.http_status or 201)
 
 
-@get("/contact_imports")
+@get("/contact_imports", opt=tells(rows=ImportShown, query=PAGE))
 async def list_imports(request: Asked) -> Response[bytes]:
     """Every import of the account."""
     call = request.user
@@ -106,7 +114,7 @@ async def list_imports(request: Asked) -> Response[bytes]:
     return call.rows([_import_row(row, names.get(row["import_id"], {})) for row in rows], cursor)
 
 
-@get("/contact_imports/{import_id:str}")
+@get("/contact_imports/{import_id:str}", opt=tells(ImportShown))
 async def show_import(request: Asked, import_id: str) -> Response[bytes]:
     """One import with its figures."""
     call = request.user
@@ -115,7 +123,7 @@ async def show_import(request: Asked, import_id: str) -> Response[bytes]:
     return call.answer(shown)
 
 
-@get("/contact_imports/{import_id:str}/contacts")
+@get("/contact_imports/{import_id:str}/contacts", opt=tells(rows=ContactShown, query=PAGE))
 async def list_import_contacts(request: Asked, import_id: str) -> Response[bytes]:
     """Whom it added, as far as they are still there."""
     call, known = request.user, as_id(import_id)
@@ -126,7 +134,7 @@ async def list_import_contacts(request: Asked, import_id: str) -> Response[bytes
     return call.rows(await _contact_rows(call, shown), cursor)
 
 
-@get("/contact_imports/{import_id:str}/rejects")
+@get("/contact_imports/{import_id:str}/rejects", opt=tells(rows=Reject, query=PAGE))
 async def list_rejects(request: Asked, import_id: str) -> Response[bytes]:
     """Rows that could not be taken, by line, while they are kept (24 hours)."""
     call, known = request.user, as_id(import_id)
@@ -139,7 +147,7 @@ async def list_rejects(request: Asked, import_id: str) -> Response[bytes]:
     return call.rows([{name: row[name] for name in ("line", "email", "reason")} for row in shown], cursor)
 
 
-@delete("/contact_imports/{import_id:str}", status_code=200)
+@delete("/contact_imports/{import_id:str}", status_code=200, opt=tells())
 async def delete_import(request: Asked, import_id: str) -> Response[bytes]:
     """The import is gone with its contacts and their enrollments."""
     call, known = request.user, as_id(import_id)
@@ -150,7 +158,7 @@ async def delete_import(request: Asked, import_id: str) -> Response[bytes]:
     return call.done()
 
 
-@get("/contacts")
+@get("/contacts", opt=tells(rows=ContactShown, query=(*PAGE, BY_EMAIL)))
 async def list_contacts(request: Asked) -> Response[bytes]:
     """Every contact, or the one with this address."""
     call = request.user
@@ -165,7 +173,7 @@ async def list_contacts(request: Asked) -> Response[bytes]:
     return call.rows(await _contact_rows(call, shown), cursor)
 
 
-@get("/contacts/{contact_id:str}")
+@get("/contacts/{contact_id:str}", opt=tells(ContactShown))
 async def show_contact(request: Asked, contact_id: str) -> Response[bytes]:
     """One contact."""
     call = request.user
@@ -174,7 +182,7 @@ async def show_contact(request: Asked, contact_id: str) -> Response[bytes]:
     return call.answer((await _contact_rows(call, [row]))[0])
 
 
-@post("/contacts", status_code=201)
+@post("/contacts", status_code=201, opt=tells(ContactShown, body=NewContactBody, refuses=[ContactAlreadyExists]))
 async def add_contact(request: Asked) -> Response[bytes]:
     """Add one contact."""
     call = request.user
@@ -189,7 +197,7 @@ async def add_contact(request: Asked) -> Response[bytes]:
     return call.answer(rows[0], 201)
 
 
-@patch("/contacts/{contact_id:str}")
+@patch("/contacts/{contact_id:str}", opt=tells(ContactShown, body=ChangedContactBody, refuses=[ContactAlreadyExists]))
 async def change_contact(request: Asked, contact_id: str) -> Response[bytes]:
     """Change what is known of a contact; what is left out stays. Later steps go to the address that it has then."""
     call = request.user
@@ -214,7 +222,7 @@ async def change_contact(request: Asked, contact_id: str) -> Response[bytes]:
     return call.answer((await _contact_rows(call, [await _contact(call, contact_id)]))[0])
 
 
-@delete("/contacts/{contact_id:str}", status_code=200)
+@delete("/contacts/{contact_id:str}", status_code=200, opt=tells())
 async def delete_contact(request: Asked, contact_id: str) -> Response[bytes]:
     """The contact is gone, its enrollments have ended, its address is free."""
     call = request.user

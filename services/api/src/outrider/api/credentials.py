@@ -8,8 +8,10 @@ from uuid import UUID
 from litestar import Response, delete, get, patch, post
 
 from outrider.api import queries_campaigns as queries
+from outrider.api.answers_campaigns import CredentialShown, Reenabled, Verified
 from outrider.api.bodies_campaigns import MOST_CREDENTIALS
 from outrider.api.bodies_credentials import UNCHANGED, NewSmtpCredential, SmtpCredentialBody, merged
+from outrider.api.describing import PAGE, tells
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import as_id
 from outrider.api.problems import ValidationFailed
@@ -38,7 +40,7 @@ where credential_id = $1 and campaign_id = $2 and removed_at is null
 """
 
 
-@get("/campaigns/{campaign_id:str}/smtp_credentials")
+@get("/campaigns/{campaign_id:str}/smtp_credentials", opt=tells(rows=CredentialShown, query=PAGE))
 async def list_credentials(request: Asked, campaign_id: str) -> Response[bytes]:
     """The credentials of the campaign with their statistics."""
     call = request.user
@@ -50,7 +52,7 @@ async def list_credentials(request: Asked, campaign_id: str) -> Response[bytes]:
     return call.rows(await queries.shown_credentials(call, rows), cursor)
 
 
-@get("/campaigns/{campaign_id:str}/smtp_credentials/{credential_id:str}")
+@get("/campaigns/{campaign_id:str}/smtp_credentials/{credential_id:str}", opt=tells(CredentialShown))
 async def show_credential(request: Asked, campaign_id: str, credential_id: str) -> Response[bytes]:
     """One of them."""
     call = request.user
@@ -60,7 +62,11 @@ async def show_credential(request: Asked, campaign_id: str, credential_id: str) 
     return call.answer(shown)
 
 
-@post("/campaigns/{campaign_id:str}/smtp_credentials", status_code=201)
+@post(
+    "/campaigns/{campaign_id:str}/smtp_credentials",
+    status_code=201,
+    opt=tells(CredentialShown, body=SmtpCredentialBody),
+)
 async def add_credential(request: Asked, campaign_id: str) -> Response[bytes]:
     """The campaign may mail through it; what is planned already stays where it is."""
     call = request.user
@@ -85,7 +91,10 @@ async def add_credential(request: Asked, campaign_id: str) -> Response[bytes]:
     return call.answer(await _shown(call, campaign, credential), 201)
 
 
-@patch("/campaigns/{campaign_id:str}/smtp_credentials/{credential_id:str}")
+@patch(
+    "/campaigns/{campaign_id:str}/smtp_credentials/{credential_id:str}",
+    opt=tells(CredentialShown, body=SmtpCredentialBody),
+)
 async def change_credential(request: Asked, campaign_id: str, credential_id: str) -> Response[bytes]:
     """What is named holds from the next message on; another password revives what a refused log-in has disabled."""
     call, pool = request.user, request.user.gateway.log_pool
@@ -113,7 +122,7 @@ async def change_credential(request: Asked, campaign_id: str, credential_id: str
     return call.answer(await _shown(call, campaign, credential))
 
 
-@delete("/campaigns/{campaign_id:str}/smtp_credentials/{credential_id:str}", status_code=200)
+@delete("/campaigns/{campaign_id:str}/smtp_credentials/{credential_id:str}", status_code=200, opt=tells())
 async def remove_credential(request: Asked, campaign_id: str, credential_id: str) -> Response[bytes]:
     """Nothing more is mailed through it, and its passwords are kept no more; what it sent stays counted."""
     call = request.user
@@ -128,7 +137,9 @@ async def remove_credential(request: Asked, campaign_id: str, credential_id: str
     return call.done()
 
 
-@post("/campaigns/{campaign_id:str}/smtp_credentials/{credential_id:str}/reenable", status_code=200)
+@post(
+    "/campaigns/{campaign_id:str}/smtp_credentials/{credential_id:str}/reenable", status_code=200, opt=tells(Reenabled)
+)
 async def reenable(request: Asked, campaign_id: str, credential_id: str) -> Response[bytes]:
     """A disabled credential is used again."""
     call = request.user
@@ -143,7 +154,11 @@ async def reenable(request: Asked, campaign_id: str, credential_id: str) -> Resp
     return call.answer(await reenabled(call, {"credential_id": str(credential)}))
 
 
-@post("/campaigns/{campaign_id:str}/smtp_credentials/{credential_id:str}/verify", status_code=200)
+@post(
+    "/campaigns/{campaign_id:str}/smtp_credentials/{credential_id:str}/verify",
+    status_code=200,
+    opt=tells(Verified, asks=False),
+)
 async def verify(request: Asked, campaign_id: str, credential_id: str) -> Response[bytes]:
     """Whether it gets in at its servers right now; changes nothing."""
     call = request.user

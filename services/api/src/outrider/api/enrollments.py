@@ -8,7 +8,9 @@ from uuid import UUID
 from litestar import Response, delete, get, post
 
 from outrider.api import queries_campaigns
+from outrider.api.answers_people import ContactEnrolled, Enrolled, EnrollmentRow, EnrollmentShown, ReplyRow, SkipRow
 from outrider.api.bodies import EnrollBody, EnrollContactBody
+from outrider.api.describing import PAGE, Query, tells
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import as_id
 from outrider.api.presenting import enrolled, people
@@ -17,7 +19,7 @@ from outrider.api.reasons import REASONS
 from outrider.events.campaign import DeleteEnrollment, EnrollContact, EnrollImport
 from outrider.events.contact import ContactImportNotFound, ContactNotFound
 from outrider.events.database import Row
-from outrider.events.enrollment import EnrollmentNotFound
+from outrider.events.enrollment import ContactAlreadyEnrolled, ContactSkipped, EnrollmentNotFound
 from outrider.events.ids import new_id
 from outrider.events.message import Json
 
@@ -25,6 +27,11 @@ STATUSES: Final = (
     "pending", "scheduled", "sent", "opened", "replied", "bounced", "unsubscribed", "skipped", "failed", "stopped",
 )  # fmt: skip
 MOST_BATCH_NUMBER: Final = 2**31 - 1
+BY_STATUS: Final = Query("status", "Those with this status alone.", {"type": "string", "enum": list(STATUSES)})
+BY_BATCH: Final = Query(
+    "batch_number", "Those of this batch alone.", {"type": "integer", "minimum": 0, "maximum": MOST_BATCH_NUMBER}
+)
+BY_KIND: Final = Query("kind", "Those of this kind alone.", {"type": "string", "enum": list(REASONS)})
 FIELDS: Final = """
 e.enrollment_id, e.position, e.campaign_id, e.contact_id, e.credential_id, e.status, e.batch_number, e.steps_sent,
 e.sent_at, e.opened_at, e.replied_at, e.bounced_at, e.bounce_reason, e.skip_kind, e.unsubscribed_at, e.created_at,
@@ -68,7 +75,11 @@ where v.account_id = $3
 """
 
 
-@post("/campaigns/{campaign_id:str}/enroll", status_code=200)
+@post(
+    "/campaigns/{campaign_id:str}/enroll",
+    status_code=200,
+    opt=tells(Enrolled, body=EnrollBody, refuses=[ContactImportNotFound]),
+)
 async def enroll(request: Asked, campaign_id: str) -> Response[bytes]:
     """Enroll every contact of an import, in batches."""
     call = request.user
@@ -93,7 +104,15 @@ async def enroll(request: Asked, campaign_id: str) -> Response[bytes]:
     return call.answer(await enrolled(call, verdict.body or {}), verdict.http_status or 200)
 
 
-@post("/campaigns/{campaign_id:str}/enroll_contact", status_code=201)
+@post(
+    "/campaigns/{campaign_id:str}/enroll_contact",
+    status_code=201,
+    opt=tells(
+        ContactEnrolled,
+        body=EnrollContactBody,
+        refuses=[ContactNotFound, ContactAlreadyEnrolled, ContactSkipped],
+    ),
+)
 async def enroll_contact(request: Asked, campaign_id: str) -> Response[bytes]:
     """Enroll one contact."""
     call = request.user
@@ -115,7 +134,7 @@ async def enroll_contact(request: Asked, campaign_id: str) -> Response[bytes]:
     return call.answer(verdict.body, verdict.http_status or 201)
 
 
-@get("/campaigns/{campaign_id:str}/enrollments")
+@get("/campaigns/{campaign_id:str}/enrollments", opt=tells(rows=EnrollmentRow, query=(*PAGE, BY_STATUS, BY_BATCH)))
 async def list_enrollments(request: Asked, campaign_id: str) -> Response[bytes]:
     """The enrollments of a campaign, of one status or batch if asked for."""
     call = request.user
@@ -129,7 +148,7 @@ async def list_enrollments(request: Asked, campaign_id: str) -> Response[bytes]:
     return call.rows([_enrollment(row) for row in shown], cursor)
 
 
-@get("/enrollments/{enrollment_id:str}")
+@get("/enrollments/{enrollment_id:str}", opt=tells(EnrollmentShown))
 async def show_enrollment(request: Asked, enrollment_id: str) -> Response[bytes]:
     """One enrollment."""
     call = request.user
@@ -140,7 +159,7 @@ async def show_enrollment(request: Asked, enrollment_id: str) -> Response[bytes]
     return call.answer({**_enrollment(row), "campaign_id": row["campaign_id"], "email": email})
 
 
-@delete("/enrollments/{enrollment_id:str}", status_code=200)
+@delete("/enrollments/{enrollment_id:str}", status_code=200, opt=tells())
 async def delete_enrollment(request: Asked, enrollment_id: str) -> Response[bytes]:
     """What is left of it is not sent; it stays to be seen, and cannot be created again."""
     call = request.user
@@ -158,7 +177,7 @@ async def delete_enrollment(request: Asked, enrollment_id: str) -> Response[byte
     return call.done()
 
 
-@get("/campaigns/{campaign_id:str}/skips")
+@get("/campaigns/{campaign_id:str}/skips", opt=tells(rows=SkipRow, query=(*PAGE, BY_KIND)))
 async def list_skips(request: Asked, campaign_id: str) -> Response[bytes]:
     """Who was not enrolled, or not mailed, and why."""
     call = request.user
@@ -180,7 +199,7 @@ async def list_skips(request: Asked, campaign_id: str) -> Response[bytes]:
     return call.rows(shown, cursor)
 
 
-@get("/campaigns/{campaign_id:str}/replies")
+@get("/campaigns/{campaign_id:str}/replies", opt=tells(rows=ReplyRow, query=PAGE))
 async def list_replies(request: Asked, campaign_id: str) -> Response[bytes]:
     """Who answered, how long after the message, and how the answer begins."""
     call = request.user

@@ -9,18 +9,35 @@ from litestar import Response, get
 from litestar.response import Stream
 
 from outrider.api import queries_campaigns
+from outrider.api.answers_people import PublicEventShown
+from outrider.api.describing import PAGE, Query, tells
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import page
 from outrider.api.problems import ValidationFailed
 from outrider.api.public_events import TYPES, PublicEvent, unknown_filters
 from outrider.api.streaming import BATCH, Wish
+from outrider.events.campaign import CampaignNotFound
 
+WISHES: Final = (
+    Query("types", "A comma list of `*`, `enrollment.*` and the like, and types."),
+    Query("campaign_id", "What is about this campaign alone."),
+    Query(
+        "after",
+        "Everything behind this event; 0 is everything. `Last-Event-ID` says the same.",
+        {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
+    ),
+    Query("limit", "Of a page alone: with `Accept: application/json`.", PAGE[0].schema),
+)
 STREAM: Final = "text/event-stream"
 HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _POSITION: Final = re.compile(r"[0-9]{1,18}")
 
 
-@get("/events", opt={"rule": {"stream": True}})
+@get(
+    "/events",
+    opt={"rule": {"stream": True}}
+    | tells(rows=PublicEventShown, media=[STREAM], query=WISHES, refuses=[CampaignNotFound]),
+)
 async def list_events(request: Asked) -> Response[bytes] | Stream:
     """Live from now on, or from behind `after` or `Last-Event-ID`; with `Accept: application/json` one page."""
     call = request.user

@@ -7,6 +7,8 @@ from typing import Final
 from litestar import Response, get
 
 from outrider.api import queries_campaigns as queries
+from outrider.api.answers_campaigns import Forecast
+from outrider.api.describing import Query, tells
 from outrider.api.gateway import Asked
 from outrider.api.problems import ValidationFailed
 from outrider.events.message import Json
@@ -28,7 +30,13 @@ where campaign_id = $1 and removed_at is null and disabled_at is null
 """
 
 
-@get("/campaigns/{campaign_id:str}/send_forecast")
+@get(
+    "/campaigns/{campaign_id:str}/send_forecast",
+    opt=tells(
+        Forecast,
+        query=[Query("days", "From today on.", {"type": "integer", "minimum": 1, "maximum": 90, "default": 7})],
+    ),
+)
 async def send_forecast(request: Asked, campaign_id: str) -> Response[bytes]:
     """A row for each UTC day from today on: what the planner has put there, and what its accounts may send a day."""
     call = request.user

@@ -2,18 +2,20 @@
 
 from litestar import Response, get
 
+from outrider.api.answers import Health
+from outrider.api.describing import tells
 from outrider.api.gateway import Asked
 
 PUBLIC = {"rule": {"door": "public"}}
 
 
-@get("/health/live", opt=PUBLIC)
+@get("/health/live", opt=PUBLIC | tells(Health))
 async def live(request: Asked) -> Response[bytes]:
     """The process answers."""
     return request.user.answer({"status": "live"})
 
 
-@get("/health/ready", opt=PUBLIC)
+@get("/health/ready", opt=PUBLIC | tells(Health, also={503: Health}))
 async def ready(request: Asked) -> Response[bytes]:
     """Its servers answer and its tables are kept up."""
     trouble = await request.user.gateway.trouble()

@@ -7,14 +7,16 @@ from uuid import UUID
 from litestar import Response, delete, get, patch, post
 
 from outrider.api import queries_campaigns
+from outrider.api.answers import OutreachRow, OutreachShown
 from outrider.api.bodies import Body, Name
+from outrider.api.describing import PAGE, tells
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import as_id
 from outrider.events import vault
 from outrider.events.database import Row
 from outrider.events.ids import new_id
 from outrider.events.message import Json
-from outrider.events.outreach import ChangeOutreach, CreateOutreach, DeleteOutreach, OutreachNotFound
+from outrider.events.outreach import ChangeOutreach, CreateOutreach, DeleteOutreach, OutreachNotEmpty, OutreachNotFound
 from outrider.events.vault import Entry
 
 LIST: Final = """
@@ -72,7 +74,7 @@ class ChangedOutreachBody(Body):
     outreach: ChangedOutreach
 
 
-@post("/outreaches", status_code=201)
+@post("/outreaches", status_code=201, opt=tells(OutreachRow, body=NewOutreachBody))
 async def create_outreach(request: Asked) -> Response[bytes]:
     """Create an outreach."""
     call = request.user
@@ -90,7 +92,7 @@ async def create_outreach(request: Asked) -> Response[bytes]:
     return call.answer((await _rows(call, [await find(call, str(outreach))]))[0], 201)
 
 
-@get("/outreaches")
+@get("/outreaches", opt=tells(rows=OutreachRow, query=PAGE))
 async def list_outreaches(request: Asked) -> Response[bytes]:
     """Every outreach of the account."""
     call = request.user
@@ -99,7 +101,7 @@ async def list_outreaches(request: Asked) -> Response[bytes]:
     return call.rows(await _rows(call, rows), cursor)
 
 
-@get("/outreaches/{outreach_id:str}")
+@get("/outreaches/{outreach_id:str}", opt=tells(OutreachShown))
 async def show_outreach(request: Asked, outreach_id: str) -> Response[bytes]:
     """One outreach with its campaigns, and what they add up to."""
     call = request.user
@@ -108,7 +110,7 @@ async def show_outreach(request: Asked, outreach_id: str) -> Response[bytes]:
     return call.answer(await _shown(call, row))
 
 
-@patch("/outreaches/{outreach_id:str}")
+@patch("/outreaches/{outreach_id:str}", opt=tells(OutreachShown, body=ChangedOutreachBody))
 async def change_outreach(request: Asked, outreach_id: str) -> Response[bytes]:
     """Change its name, or whether its campaigns may have the same contact; what is left out stays."""
     call = request.user
@@ -129,7 +131,7 @@ async def change_outreach(request: Asked, outreach_id: str) -> Response[bytes]:
     return call.answer(await _shown(call, await find(call, outreach_id)))
 
 
-@delete("/outreaches/{outreach_id:str}", status_code=200)
+@delete("/outreaches/{outreach_id:str}", status_code=200, opt=tells(refuses=[OutreachNotEmpty]))
 async def delete_outreach(request: Asked, outreach_id: str) -> Response[bytes]:
     """It is gone, if no campaign refers to it."""
     call = request.user

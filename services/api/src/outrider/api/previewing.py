@@ -11,6 +11,8 @@ from litestar import Response, get
 
 from outrider.api import queries_campaigns as queries
 from outrider.api.accounts import postal_address
+from outrider.api.answers_campaigns import Preview
+from outrider.api.describing import Query, tells
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import as_id
 from outrider.api.problems import ValidationFailed
@@ -21,6 +23,10 @@ from outrider.events.message import Json
 from outrider.events.rendering import BadTemplate, CannotRender, Merge, Rendered, compile_step, merge_of, sample
 from outrider.events.rendering_footer import add_footer
 
+MERGED_WITH: Final = (
+    Query("contact_id", "Whose values are merged; a sample person's where nobody is named."),
+    Query("position", "This step alone.", {"type": "integer", "minimum": 1}),
+)
 PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta name="robots" content="noindex"><title>Preview</title></head>
@@ -42,7 +48,15 @@ SANDBOXED: Final = {
 """A template is its author's HTML: nothing in it may run, send or frame anything. The frames inherit the policy."""
 
 
-@get("/campaigns/{campaign_id:str}/preview")
+@get(
+    "/campaigns/{campaign_id:str}/preview",
+    opt=tells(
+        Preview,
+        media=["text/html"],
+        query=MERGED_WITH,
+        refuses=[ContactNotFound, SequenceStepNotFound],
+    ),
+)
 async def preview(request: Asked, campaign_id: str) -> Response[bytes]:
     """Every step, or one, with merge values applied; a sandboxed page for whoever asks for text/html."""
     call = request.user

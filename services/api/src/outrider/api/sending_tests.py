@@ -7,10 +7,13 @@ from uuid import UUID
 from litestar import Response, post
 
 from outrider.api import queries_campaigns as queries
+from outrider.api.answers_campaigns import TestSent
 from outrider.api.bodies import TestSendBody
+from outrider.api.describing import tells
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import as_id
 from outrider.events import vault
+from outrider.events.campaign import NoSequenceSteps, NoSmtpCredentials
 from outrider.events.contact import ContactNotFound
 from outrider.events.ids import new_id
 from outrider.events.message import Json
@@ -21,7 +24,15 @@ KEPT: Final = timedelta(hours=24)
 """How long the addresses are kept, and with them what servers said."""
 
 
-@post("/campaigns/{campaign_id:str}/test_send", status_code=202)
+@post(
+    "/campaigns/{campaign_id:str}/test_send",
+    status_code=202,
+    opt=tells(
+        TestSent,
+        body=TestSendBody,
+        refuses=[ContactNotFound, NoEmailsProvided, NoSequenceSteps, NoSmtpCredentials],
+    ),
+)
 async def test_send(request: Asked, campaign_id: str) -> Response[bytes]:
     """The sender has it, and mails each message once at most; what failed stands at the Location."""
     call = request.user

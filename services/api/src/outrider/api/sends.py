@@ -7,18 +7,23 @@ from uuid import UUID
 from litestar import Response, get, post
 
 from outrider.api import queries_campaigns
+from outrider.api.answers_people import SendRow
 from outrider.api.bodies import ResolveBody
+from outrider.api.describing import PAGE, Query, tells
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import as_id
 from outrider.api.problems import ValidationFailed
 from outrider.events import vault
+from outrider.events.campaign import CampaignNotFound
 from outrider.events.database import Row
-from outrider.events.delivery import ResolveSend, SendNotFound
+from outrider.events.delivery import ResolveSend, SendAlreadyResolved, SendInFlight, SendNotFound
 from outrider.events.ids import domain_of, new_id
 from outrider.events.message import Json
 from outrider.events.tokens import message_id
 
 STATES: Final = ("started", "sent", "bounced", "deferred", "failed", "unknown")
+BY_STATE: Final = Query("state", "Those in this state alone.", {"type": "string", "enum": list(STATES)})
+BY_CAMPAIGN: Final = Query("campaign_id", "Those of this campaign alone.")
 SENDS: Final = """
 select s.position, s.delivery_id, s.enrollment_id, s.contact_id, s.credential_id, s.step_position, s.attempt, s.state,
     s.at
@@ -44,7 +49,7 @@ where v.account_id = $4
 """
 
 
-@get("/sends")
+@get("/sends", opt=tells(rows=SendRow, query=(*PAGE, BY_STATE, BY_CAMPAIGN), refuses=[CampaignNotFound]))
 async def list_sends(request: Asked) -> Response[bytes]:
     """The messages of the account, newest first; of one state or campaign if asked for."""
     call = request.user
@@ -95,7 +100,11 @@ def _send(call: Call, row: Row, domains: Mapping[UUID, str], replies: Mapping[UU
     }
 
 
-@post("/sends/{send_id:str}/resolve", status_code=200)
+@post(
+    "/sends/{send_id:str}/resolve",
+    status_code=200,
+    opt=tells(SendRow, body=ResolveBody, refuses=[SendInFlight, SendAlreadyResolved]),
+)
 async def resolve_send(request: Asked, send_id: str) -> Response[bytes]:
     """A message of which nobody knew whether a server took it is settled; the send as it stands now."""
     call = request.user

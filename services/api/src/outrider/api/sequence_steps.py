@@ -7,18 +7,27 @@ from uuid import UUID
 from litestar import Response, delete, get, patch, post
 
 from outrider.api import queries_campaigns as queries
+from outrider.api.answers_campaigns import StepShown
 from outrider.api.bodies_campaigns import MOST_STEPS, SequenceStepBody, Step
+from outrider.api.describing import tells
 from outrider.api.gateway import Asked, Call
 from outrider.api.problems import ValidationFailed
 from outrider.events import vault
-from outrider.events.campaign import AddStep, ChangeStep, DeleteStep, SequenceStepNotFound, StepPlan
+from outrider.events.campaign import (
+    AddStep,
+    CampaignAlreadyDispatched,
+    ChangeStep,
+    DeleteStep,
+    SequenceStepNotFound,
+    StepPlan,
+)
 from outrider.events.database import Row
 from outrider.events.ids import new_id
 from outrider.events.message import Json
 from outrider.events.vault import Entry
 
 
-@get("/campaigns/{campaign_id:str}/sequence_steps")
+@get("/campaigns/{campaign_id:str}/sequence_steps", opt=tells(rows=StepShown))
 async def list_steps(request: Asked, campaign_id: str) -> Response[bytes]:
     """Every step, by position."""
     call = request.user
@@ -27,7 +36,7 @@ async def list_steps(request: Asked, campaign_id: str) -> Response[bytes]:
     return call.answer(await queries.shown_steps(call, row))
 
 
-@get("/campaigns/{campaign_id:str}/sequence_steps/{position:str}")
+@get("/campaigns/{campaign_id:str}/sequence_steps/{position:str}", opt=tells(StepShown))
 async def show_step(request: Asked, campaign_id: str, position: str) -> Response[bytes]:
     """One step."""
     call = request.user
@@ -37,7 +46,16 @@ async def show_step(request: Asked, campaign_id: str, position: str) -> Response
     return call.answer(shown)
 
 
-@post("/campaigns/{campaign_id:str}/sequence_steps", status_code=201)
+@post(
+    "/campaigns/{campaign_id:str}/sequence_steps",
+    status_code=201,
+    opt=tells(
+        StepShown,
+        body=SequenceStepBody,
+        optional=["position"],
+        refuses=[CampaignAlreadyDispatched, SequenceStepNotFound],
+    ),
+)
 async def add_step(request: Asked, campaign_id: str) -> Response[bytes]:
     """One more at the end. Refused once anything was dispatched."""
     call = request.user
@@ -53,7 +71,7 @@ async def add_step(request: Asked, campaign_id: str) -> Response[bytes]:
     return call.answer(await _shown(call, await queries.find(call, campaign_id), end), 201)
 
 
-@patch("/campaigns/{campaign_id:str}/sequence_steps/{position:str}")
+@patch("/campaigns/{campaign_id:str}/sequence_steps/{position:str}", opt=tells(StepShown, body=SequenceStepBody))
 async def change_step(request: Asked, campaign_id: str, position: str) -> Response[bytes]:
     """What is named holds for every message that is not rendered yet; another delay moves the follow-ups not sent."""
     call = request.user
@@ -74,7 +92,11 @@ async def change_step(request: Asked, campaign_id: str, position: str) -> Respon
     return call.answer(await _shown(call, await queries.find(call, campaign_id), former.position))
 
 
-@delete("/campaigns/{campaign_id:str}/sequence_steps/{position:str}", status_code=200)
+@delete(
+    "/campaigns/{campaign_id:str}/sequence_steps/{position:str}",
+    status_code=200,
+    opt=tells(refuses=[CampaignAlreadyDispatched]),
+)
 async def delete_step(request: Asked, campaign_id: str, position: str) -> Response[bytes]:
     """It is gone, and those behind it move up. Refused once anything was dispatched."""
     call = request.user

@@ -6,7 +6,9 @@ from uuid import UUID
 
 from litestar import Response, delete, get, post
 
+from outrider.api.answers_people import SuppressionShown
 from outrider.api.bodies_contacts import NewSuppressionBody
+from outrider.api.describing import PAGE, tells
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import as_id
 from outrider.events import vault
@@ -30,7 +32,9 @@ where account_id = $1 and suppression_id = $2
 """
 
 
-@post("/suppressions", status_code=201)
+@post(
+    "/suppressions", status_code=201, opt=tells(SuppressionShown, also={200: SuppressionShown}, body=NewSuppressionBody)
+)
 async def add_suppression(request: Asked) -> Response[bytes]:
     """Mail nothing to an address or a domain; where that holds already, the suppression that stands is answered."""
     call = request.user
@@ -50,7 +54,7 @@ async def add_suppression(request: Asked) -> Response[bytes]:
     return call.answer((await _rows(call, [row]))[0], verdict.http_status or 201)
 
 
-@get("/suppressions")
+@get("/suppressions", opt=tells(rows=SuppressionShown, query=PAGE))
 async def list_suppressions(request: Asked) -> Response[bytes]:
     """Everything on the list."""
     call = request.user
@@ -59,7 +63,7 @@ async def list_suppressions(request: Asked) -> Response[bytes]:
     return call.rows(await _rows(call, rows), cursor)
 
 
-@get("/suppressions/{suppression_id:str}")
+@get("/suppressions/{suppression_id:str}", opt=tells(SuppressionShown))
 async def show_suppression(request: Asked, suppression_id: str) -> Response[bytes]:
     """One of them."""
     call = request.user
@@ -68,7 +72,7 @@ async def show_suppression(request: Asked, suppression_id: str) -> Response[byte
     return call.answer((await _rows(call, [row]))[0])
 
 
-@delete("/suppressions/{suppression_id:str}", status_code=200)
+@delete("/suppressions/{suppression_id:str}", status_code=200, opt=tells())
 async def lift_suppression(request: Asked, suppression_id: str) -> Response[bytes]:
     """It may be mailed to again."""
     call = request.user

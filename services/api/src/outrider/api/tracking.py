@@ -10,9 +10,10 @@ from uuid import UUID
 
 from litestar import Response, get, post
 
+from outrider.api.describing import tells
 from outrider.api.engagement import Engagement, counts, engagement, record_click, record_open
 from outrider.api.gateway import Asked, Call
-from outrider.api.problems import NotFound, Rejected
+from outrider.api.problems import NotFound, Rejected, ServiceUnavailable
 from outrider.events.contact import UnsubscribeContact
 from outrider.events.database import passing
 from outrider.events.delivery import DeliveryStarted, EmailSent
@@ -61,7 +62,7 @@ class Mailed:
     sent_at: datetime | None
 
 
-@get("/t/o/{name:str}", opt=PUBLIC)
+@get("/t/o/{name:str}", opt=PUBLIC | tells(media=["image/gif"], refuses=[ServiceUnavailable]))
 async def pixel(request: Asked, name: str) -> Response[bytes]:
     """The picture, whatever happens to the record of its having been fetched."""
     call = request.user
@@ -71,7 +72,7 @@ async def pixel(request: Asked, name: str) -> Response[bytes]:
     return Response(PIXEL, media_type="image/gif", headers={"Cache-Control": "no-store, private"})
 
 
-@get("/t/c/{token:str}", opt=PUBLIC)
+@get("/t/c/{token:str}", opt=PUBLIC | tells(status=302))
 async def follow(request: Asked, token: str) -> Response[bytes]:
     """The reader goes where the link led, whatever happens to the record of it; the token itself says where that is.
 
@@ -86,14 +87,14 @@ async def follow(request: Asked, token: str) -> Response[bytes]:
     return Response(b"", status_code=302, headers={"Location": click.target, **UNSEEN})
 
 
-@get("/u/{token:str}", opt=PUBLIC)
+@get("/u/{token:str}", opt=PUBLIC | tells(media=["text/html"], refuses=[ServiceUnavailable]))
 async def ask_to_unsubscribe(request: Asked, token: str) -> Response[bytes]:
     """A page that asks: a scanner that follows links unsubscribes nobody."""
     await _mailed(request.user, Purpose.UNSUBSCRIBE, token)
     return _page(QUESTION)
 
 
-@post("/u/{token:str}", opt=ONE_CLICK, status_code=200)
+@post("/u/{token:str}", status_code=200, opt=ONE_CLICK | tells(media=["text/html"]))
 async def unsubscribe(request: Asked, token: str) -> Response[bytes]:
     """The person is not written to any more. RFC 8058; may be repeated."""
     call = request.user
