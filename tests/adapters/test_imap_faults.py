@@ -3,8 +3,6 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
 
 import pytest
 import uvloop
@@ -13,73 +11,15 @@ from outrider.reply_watcher.imap import Wire
 from outrider.reply_watcher.imap_answers import Folder
 from outrider.reply_watcher.imap_session import Session
 from outrider.reply_watcher.imap_values import AuthFailed, Broken, Mailbox, MailboxFailed, Unreachable
+from tests.support.scripted_imap import DROP, HANG, scripted
 
 INBOX = Folder("INBOX", "inbox")
 SECONDS = 0.5
 """The deadline of a command here: short, because these servers keep silent on purpose."""
 
-HANG = None
-"""Say nothing, and keep the connection."""
-DROP = b""
-"""Cut the connection."""
 
-WELL = {
-    "hello": b"* OK ready\r\n",
-    "CAPABILITY": b"* CAPABILITY IMAP4rev1 IDLE\r\n%t OK done\r\n",
-    "LOGIN": b"%t OK in\r\n",
-    "EXAMINE": b"* 2 EXISTS\r\n* OK [UIDVALIDITY 7] fine\r\n%t OK [READ-ONLY] open\r\n",
-    "SEARCH": b"* SEARCH 5 6\r\n%t OK found\r\n",
-    "NOOP": b"%t OK done\r\n",
-    "IDLE": b"+ idling\r\n",
-    "DONE": b"%t OK woken\r\n",
-    "LOGOUT": DROP,
-}
-"""What a good server answers; %t stands for the tag."""
-
-
-@asynccontextmanager
-async def scripted(**answers: bytes | list[bytes] | None) -> AsyncGenerator[tuple[Mailbox, list[str]]]:
-    """Run a server that answers each command as told, a good server otherwise; gives also what it was asked.
-
-    A list holds the answers to one command, one after the other.
-    """
-    script: Mapping[str, bytes | list[bytes] | None] = {**WELL, **answers}
-    asked: list[str] = []
-    writers: list[asyncio.StreamWriter] = []
-
-    def taken(name: str) -> bytes | None:
-        answer = script.get(name, b"%t BAD what\r\n")
-        return answer.pop(0) if isinstance(answer, list) else answer
-
-    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
-        answer, tag = taken("hello"), b""
-        while answer != DROP:
-            if answer is not None:
-                writer.write(answer.replace(b"%t", tag))
-            line = await reader.readline()
-            if not line:
-                break
-            asked.append(line.decode())
-            words = line.upper().split()
-            tag = tag if words[0] == b"DONE" else words[0]
-            name = next(word for word in (words if words[0] == b"DONE" else words[1:]) if word != b"UID").decode()
-            answer = taken(name)
-        writer.close()
-
-    server = await asyncio.start_server(converse, "127.0.0.1", 0)
-    try:
-        port = int(server.sockets[0].getsockname()[1])
-        yield Mailbox("127.0.0.1", port, "ann", "swordfish", "none", allow_insecure=True), asked
-    finally:
-        server.close()
-        for writer in writers:
-            writer.transport.abort()
-        await server.wait_closed()
-
-
-async def opened(mailbox: Mailbox) -> Session:
-    session = await Session.open(mailbox, SECONDS)
+async def opened(mailbox: Mailbox, seconds: float = SECONDS) -> Session:
+    session = await Session.open(mailbox, seconds)
     assert await session.examine(INBOX)
     return session
 
@@ -135,8 +75,8 @@ async def test_a_refused_login_is_not_unreachable() -> None:
     ids=["hang", "drop", "half a line", "half a literal", "other tag", "bytes", "no", "bad", "flood"],
 )
 async def test_a_bad_answer_breaks_the_session_for_good(answer: bytes | None, words: str) -> None:
-    async with scripted(SEARCH=answer) as (mailbox, _), asyncio.timeout(30):
-        session = await opened(mailbox)
+    async with scripted(SEARCH=answer) as (mailbox, _), asyncio.timeout(60):
+        session = await opened(mailbox, SECONDS if words != "more than it was asked for" else 30)
         with pytest.raises(Broken, match=words):
             await session.uids_after(0)
         with pytest.raises(Broken):

@@ -1,10 +1,12 @@
 """What an answer records, and the name that keeps it from being recorded twice."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from uuid import UUID
 
 import pytest
 
+from outrider.events.gates import effect
 from outrider.events.inbound import (
     AutoReplyReceived,
     BounceReceived,
@@ -23,6 +25,7 @@ from outrider.reply_watcher.classifying import (
     OptOut,
     Verdict,
 )
+from outrider.reply_watcher.glancing import subject_matches
 from outrider.reply_watcher.inbound import Match, cause_name, observe, stream
 
 AT = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -51,6 +54,47 @@ def test_each_verdict_records_one_event_about_the_message_answered(
         AT,
     )
     assert Event.load(event.name, event.version, event.as_json()) == event
+
+
+@pytest.mark.parametrize(("stops", "reason"), [(True, "replied"), (False, None)])
+def test_a_suspected_reply_closes_the_gate_if_the_campaign_wants_it(
+    stops: bool,  # noqa: FBT001  # a parameter of the test
+    reason: str | None,
+) -> None:
+    suspected = replace(MATCH, suspected=True)
+    (event,) = observe(HumanReply("Re: Hi", "Yes"), suspected, AT, stops_on_suspicion=stops)
+    assert isinstance(event, ReplyReceived)
+    assert (event.suspected, event.stops) == (True, stops)
+    assert effect(event) == reason
+    (sure,) = observe(HumanReply("Re: Hi", "Yes"), MATCH, AT, stops_on_suspicion=stops)
+    assert effect(sure) == "replied"
+
+
+def test_a_report_that_is_only_suspected_records_nothing() -> None:
+    suspected = replace(MATCH, suspected=True)
+    assert observe(Bounce(("bob@example.com",), "hard", "5.1.1", "user_unknown"), suspected, AT) == ()
+    assert observe(FeedbackReport("bob@example.com"), suspected, AT) == ()
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "same"),
+    [
+        ("Re: Hello Bob", "Hello Bob", True),
+        ("AW: WG: [EXTERN] hello  BOB", "Re: Hello Bob", True),
+        ("Re[2]: Hello Bob", "Hello Bob", True),
+        ("回复\uff1aHello Bob", "Hello Bob", True),
+        ("Automatic reply: Hello Bob", "Hello Bob", True),
+        ("Hello Bob!", "Hello Bob", False),
+        ("Re:", "Re: ", False),
+        ("Anything", "", False),
+    ],
+)
+def test_a_subject_answers_another_whatever_programs_put_before_it(
+    theirs: str,
+    ours: str,
+    same: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    assert subject_matches(theirs, ours) is same
 
 
 def test_a_delivery_notice_records_nothing() -> None:

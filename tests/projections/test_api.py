@@ -192,6 +192,38 @@ async def test_an_end_is_shown_as_it_came(urls: Mapping[str, str]) -> None:
         assert [row["ended"] for row in rows] == [True] * 6 + [False] * 4
 
 
+async def test_a_suspected_reply_is_shown_and_counted_apart_until_a_sure_one_comes(urls: Mapping[str, str]) -> None:
+    async with facts(urls) as found:
+        await found.begin(3)
+        await found.dispatch(range(3))
+        for number in range(3):
+            await found.settle(number, 1)
+            await found.reply(number, 1, suspected=True, stops=number < 2)
+        said = {"enrollment_id": enrollment(0), "campaign_id": CAMPAIGN, "contact_id": contact(0)}
+        ended = EnrollmentReplied.model_validate(
+            said
+            | {"credential_id": CREDENTIAL, "delivery_id": None, "step_position": 1, "replied_at": at(2)}
+            | {"inbound": new_id(), "suspected": True}
+        )
+        await found.record("dispatcher", f"enrollment-{enrollment(0)}", ended)
+        await found.catch_up()
+        row = await found.row(ONE, ACCOUNT, CAMPAIGN)
+        assert (row["replied"], row["suspected_replies"]) == (0, 3)
+        status = await found.row("select status, replied_at from enrollments where enrollment_id = $1", enrollment(0))
+        assert (status["status"], status["replied_at"]) == ("replied", at(2))
+        await found.reply(0, 1)
+        await found.reply(1, 1)
+        await found.catch_up()
+        row = await found.row(ONE, ACCOUNT, CAMPAIGN)
+        assert (row["replied"], row["suspected_replies"]) == (2, 1)
+        batch = await found.row("select replied from batches where campaign_id = $1", CAMPAIGN)
+        assert batch["replied"] == 2
+        once = await found.dump()
+        await found.forget()
+        await found.catch_up(2)
+        assert await found.dump() == once
+
+
 async def test_what_was_resolved_as_not_sent_counts_no_more(urls: Mapping[str, str]) -> None:
     async with facts(urls) as found:
         await found.begin(58)

@@ -5,7 +5,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from outrider.events.campaign import CampaignDeleted
+from outrider.events.campaign import CampaignChanged, CampaignDeleted, CampaignSettings
+from outrider.events.contact import ContactForgotten
 from outrider.events.credential import CredentialChanged, CredentialReenabled, CredentialRemoved
 from outrider.events.database import Pool
 from outrider.events.projector import caught_up
@@ -13,7 +14,7 @@ from outrider.reply_watcher.watching import MAILBOXES, shared
 from tests.support.inbox import ANN, PASSWORD, Inbox, inbox
 from tests.support.mail import imap_server
 
-TABLES = ("mailboxes", "deliveries")
+TABLES = ("mailboxes", "deliveries", "contacts", "campaigns")
 
 
 @pytest.fixture
@@ -52,19 +53,31 @@ async def test_the_tables_come_out_the_same_whether_run_on_again_or_rebuilt(box:
     second, gone = uuid4(), uuid4()
     await box.add(second)
     await box.add(gone)
-    await box.sent("a")
-    await box.sent("b", known=False)
+    await box.begin()
+    await box.person(await box.sent("a"), "before@example.com")
+    await box.person(forgotten := await box.sent("b", known=False))
+    await box.record("dispatcher", f"contact-{forgotten.contact}", ContactForgotten(contact_id=forgotten.contact))
+    settings = CampaignSettings(stop_on_suspected_reply=False)
+    await box.record(
+        "dispatcher", f"campaign-{box.campaign}", CampaignChanged(campaign_id=box.campaign, settings=settings)
+    )
     await changed(box, second, uuid4(), None, uuid4())
     await reenabled(box, box.credential, 2)
     await removed(box, gone)
     own, box.campaign = box.campaign, uuid4()
     await box.add(uuid4())
+    await box.begin()
     await box.sent("c")
     await box.record("dispatcher", f"campaign-{box.campaign}", CampaignDeleted(campaign_id=box.campaign))
     box.campaign = own
     await caught_up(box.reader)
     once = await dump(box.watcher.tables)
-    assert {table: len(rows) for table, rows in once.items()} == {"mailboxes": 2, "deliveries": 2}
+    assert {table: len(rows) for table, rows in once.items()} == {
+        "mailboxes": 2,
+        "deliveries": 2,
+        "contacts": 2,
+        "campaigns": 1,
+    }
 
     assert await box.reader.catch_up() == 0
     assert await dump(box.watcher.tables) == once

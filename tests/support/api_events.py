@@ -167,10 +167,11 @@ class Facts:
         clicked = LinkClicked(**said, link_number=1, clicked_at=at(2), counts=counts)
         await self.record("api", f"engagement-{said['delivery_id']}", clicked)
 
-    async def reply(self, number: int, position: int) -> None:
+    async def reply(self, number: int, position: int, *, suspected: bool = False, stops: bool = True) -> None:
         """The person answered that message half an hour after it."""
         said = self.delivery(number, position).model_dump(exclude={"attempt"})
-        found = ReplyReceived(**said, received_at=at(72 * (position - 1) + 0.5))
+        when = at(72 * (position - 1) + 0.5)
+        found = ReplyReceived(**said, received_at=when, suspected=suspected, stops=stops)
         await self.record("reply_watcher", f"inbound-{enrollment(number)}", found)
 
     async def come_back(self, number: int, position: int) -> None:

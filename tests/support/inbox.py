@@ -5,9 +5,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
+from outrider.events.campaign import CampaignCreated, CampaignSettings, StepPlan
+from outrider.events.contact import ContactAdded, ContactChanged
 from outrider.events.credential import CredentialAdded, CredentialChanged
 from outrider.events.database import Pool
 from outrider.events.delivery import DeliveryStarted
+from outrider.events.ids import address_key
 from outrider.events.inbound import (
     AutoReplyReceived,
     BounceReceived,
@@ -118,6 +121,23 @@ class Inbox:
         await self.record("dispatcher", f"credential-{credential}", event)
         await caught_up(self.reader)
 
+    async def begin(self, subject: str = "Hello {{ first_name }}", *, stops: bool = True) -> None:
+        """The campaign has settings and a first step of this subject."""
+        settings = CampaignSettings(stop_on_suspected_reply=stops)
+        steps = (StepPlan(position=1, delay_minutes=0, thread=False),)
+        await self.put(Entry(self.campaign, "template-1-1", ACCOUNT, "campaign", {"subject": subject}))
+        created = CampaignCreated(campaign_id=self.campaign, settings=settings, steps=steps)
+        await self.record("dispatcher", f"campaign-{self.campaign}", created)
+
+    async def person(self, sent: Sent, *former: str) -> None:
+        """The person is a contact of the account, called Bob, and had these addresses before."""
+        await self.put(Entry(sent.contact, "person", ACCOUNT, "contact", {"email": sent.address, "first_name": "Bob"}))
+        first, *others = [address_key(self.keyring.address_key, ACCOUNT, one) for one in (*former, sent.address)]
+        added = ContactAdded(contact_id=sent.contact, import_id=None, address_key=first)
+        changed = [ContactChanged(contact_id=sent.contact, address_key=key, is_moved=True) for key in others]
+        await self.record("dispatcher", f"contact-{sent.contact}", added, *changed)
+        await caught_up(self.reader)
+
     async def sent(self, name: str = "bob", *, known: bool = True, account: UUID = ACCOUNT) -> Sent:
         """Somebody was mailed step 1; `known`: the projection has heard of it."""
         delivery, enrollment, contact = uuid4(), uuid4(), uuid4()
@@ -185,9 +205,9 @@ class Inbox:
     def scanner(self) -> Scanner:
         """As a process makes it."""
         k = self.watcher
-        matching = Matching(self.keyring, k.tables, k.log)
+        matching = Matching(self.keyring, k.tables, k.work, k.log, k.pool)
         recorder = Recorder(Log(k.pool, k.clock), k.pool, k.work, k.clock, matching)
-        return Scanner(k.work, self.keyring, recorder)
+        return Scanner(k.work, self.keyring, matching, recorder)
 
     @property
     def access(self) -> Access:

@@ -86,7 +86,7 @@ def effect(event: Event) -> str | None:  # noqa: C901, PLR0911, PLR0912  # one l
             return OPEN
         case CampaignDeleted():
             return "campaign_deleted"
-        case EnrollmentReplied() | ReplyReceived():
+        case EnrollmentReplied() | ReplyReceived(stops=True):
             return "replied"
         case EnrollmentBounced() | BounceReceived() | EmailBounced():
             return "bounced"

@@ -27,13 +27,15 @@ class InboundEvent(Event):
     """The step of that message."""
     received_at: AwareDatetime
     """Business time at which it was found."""
+    suspected: bool = False
+    """Matched by sender and subject alone."""
 
 
 class ReplyReceived(InboundEvent):
     """A person answered."""
 
-    suspected: bool = False
-    """Matched by sender and subject alone."""
+    stops: bool = True
+    """False: it is only suspected, and its campaign goes on nevertheless (`stop_on_suspected_reply`)."""
 
 
 class BounceReceived(InboundEvent):

@@ -150,6 +150,11 @@ def find_own_ids(keys: Keyring, text: str) -> list[UUID]:
     return list(found)
 
 
+def looks_own(text: str) -> bool:
+    """Whether something of the form of our Message-IDs stands in the text, genuine or not."""
+    return _CANDIDATE.search(text, 0, LONGEST_SCAN) is not None
+
+
 def track_open(keys: Keyring, delivery: UUID) -> str:
     """The token of the pixel, 36 characters."""
     return _token(keys, Purpose.OPEN, delivery.bytes)

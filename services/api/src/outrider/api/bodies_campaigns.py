@@ -62,7 +62,7 @@ class Options(Body):
 
     shown = frozenset({
         "id", "status", "created_at", "completed_at", "totals", "rates", "per_batch", "recent_bounces", "credentials",
-        "skipped", "emails_sent", "clicked", "unsubscribed", "finished",
+        "skipped", "emails_sent", "clicked", "unsubscribed", "finished", "suspected_replies",
     })  # fmt: skip
 
     outreach_id: str | None = None

@@ -60,7 +60,8 @@ order by position desc
 limit $3
 """
 REPLIES: Final = """
-select r.position, r.enrollment_id, r.contact_id, r.inbound, r.step_position, r.replied_at, s.at as answered_at
+select r.position, r.enrollment_id, r.contact_id, r.inbound, r.step_position, r.replied_at, r.suspected,
+    s.at as answered_at
 from replies r
 left join sends s on s.delivery_id = r.delivery_id
 where r.campaign_id = $1 and r.position < $2
@@ -216,6 +217,7 @@ async def list_replies(request: Asked, campaign_id: str) -> Response[bytes]:
             "step_position": row["step_position"],
             "replied_at": row["replied_at"],
             "hours_to_reply": _hours(row["answered_at"], row["replied_at"]),
+            "suspected": row["suspected"],
             "subject": texts.get(row["inbound"], {}).get("subject"),
             "snippet": texts.get(row["inbound"], {}).get("snippet"),
         }

@@ -17,16 +17,20 @@ from outrider.events.message import Recorded
 
 REPLY = """
 insert into replies
-    (enrollment_id, campaign_id, contact_id, position, inbound, delivery_id, step_position, replied_at)
+    (enrollment_id, campaign_id, contact_id, position, inbound, delivery_id, step_position, replied_at, suspected)
 select * from unnest
-    ($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::uuid[], $6::uuid[], $7::int[], $8::timestamptz[])
-on conflict do nothing
+    ($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::uuid[], $6::uuid[], $7::int[], $8::timestamptz[],
+    $9::boolean[])
+on conflict (enrollment_id) do update
+set position = excluded.position, inbound = excluded.inbound, delivery_id = excluded.delivery_id,
+    step_position = excluded.step_position, replied_at = excluded.replied_at, suspected = false
+where replies.suspected and not excluded.suspected
 """
 REPLIED = """
 update enrollments e
 set replied_at = coalesce(e.replied_at, r.at), sent_at = coalesce(e.sent_at, r.at),
-    ended_at = coalesce(e.ended_at, r.at)
-from unnest($1::uuid[], $2::timestamptz[]) as r (enrollment_id, at)
+    ended_at = coalesce(e.ended_at, r.at), suspected = r.suspected and (e.suspected or e.replied_at is null)
+from unnest($1::uuid[], $2::timestamptz[], $3::boolean[]) as r (enrollment_id, at, suspected)
 where e.enrollment_id = r.enrollment_id
 """
 BOUNCED = """
@@ -75,42 +79,44 @@ class _Reply:
 
 @tables.on(ReplyReceived)
 async def reply_received(db: Db, events: Sequence[Recorded[ReplyReceived]]) -> None:
-    """The enrollments were answered. What is only suspected waits for the decision (EnrollmentReplied)."""
-    sure = first_of([item for item in events if not item.event.suspected], lambda event: event.enrollment_id)
+    """The enrollments were answered; what is only suspected is shown, and ends nothing before it is decided."""
     await _replied(
         db,
-        [_Reply(item.position, item.event, item.cause, item.event.position, item.event.received_at) for item in sure],
+        [_Reply(item.position, item.event, item.cause, item.event.position, item.event.received_at) for item in events],
     )
 
 
 @tables.on(EnrollmentReplied)
 async def enrollment_replied(db: Db, events: Sequence[Recorded[EnrollmentReplied]]) -> None:
     """The enrollments were answered, and ended with it."""
-    first = first_of(events, lambda event: event.enrollment_id)
     await _replied(
         db,
         [
             _Reply(item.position, item.event, item.event.inbound, item.event.step_position, item.event.replied_at)
-            for item in first
+            for item in events
         ],
     )
 
 
 async def _replied(db: Db, replies: Sequence[_Reply]) -> None:
-    enrollments = [reply.event.enrollment_id for reply in replies]
-    times = [reply.at for reply in replies]
+    """Each enrollment with its first reply, or rather the first that is sure."""
+    order = sorted(replies, key=lambda reply: reply.event.suspected)
+    first = list({reply.event.enrollment_id: reply for reply in reversed(order)}.values())
     await db.execute(
         REPLY,
-        enrollments,
-        [reply.event.campaign_id for reply in replies],
-        [reply.event.contact_id for reply in replies],
-        [reply.position for reply in replies],
-        [reply.inbound for reply in replies],
-        [reply.event.delivery_id for reply in replies],
-        [reply.step_position for reply in replies],
-        times,
+        [reply.event.enrollment_id for reply in first],
+        [reply.event.campaign_id for reply in first],
+        [reply.event.contact_id for reply in first],
+        [reply.position for reply in first],
+        [reply.inbound for reply in first],
+        [reply.event.delivery_id for reply in first],
+        [reply.step_position for reply in first],
+        [reply.at for reply in first],
+        [reply.event.suspected for reply in first],
     )
-    await db.execute(REPLIED, enrollments, times)
+    ended = [reply for reply in first if isinstance(reply.event, EnrollmentReplied) or not reply.event.suspected]
+    enrollments = [reply.event.enrollment_id for reply in ended]
+    await db.execute(REPLIED, enrollments, [reply.at for reply in ended], [reply.event.suspected for reply in ended])
     await close_steps(db, enrollments)
 
 

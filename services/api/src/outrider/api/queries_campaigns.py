@@ -23,7 +23,8 @@ limit $3
 """
 ONE: Final = """
 select c.campaign_id, c.status, c.settings, c.steps, c.created_at, c.completed_at,
-    n.pending, n.sent, n.opened, n.clicked, n.replied, n.bounced, n.unsubscribed, n.finished, n.sends, n.accepted
+    n.pending, n.sent, n.opened, n.clicked, n.replied, n.bounced, n.unsubscribed, n.finished, n.sends, n.accepted,
+    n.suspected_replies
 from campaigns c
 join campaign_counts n using (campaign_id)
 where c.account_id = $1 and c.campaign_id = $2 and c.deleted_at is null
@@ -101,6 +102,7 @@ async def shown(call: Call, row: Row) -> Json:
         "clicked": row["clicked"],
         "unsubscribed": row["unsubscribed"],
         "finished": row["finished"],
+        "suspected_replies": row["suspected_replies"],
     }
 
 

@@ -41,7 +41,7 @@ async def stop_enrollment(desk: Desk, item: Todo) -> None:
     trigger, cause = trigger_of(item), UUID(item.data["cause"])
     if not isinstance(trigger, InboundEvent | DeliveryEvent):
         return
-    if isinstance(trigger, ReplyReceived) and trigger.suspected and not await _stops_on_suspicion(desk, trigger):
+    if isinstance(trigger, ReplyReceived) and not trigger.stops:
         return
     who = Who(trigger.enrollment_id, trigger.campaign_id, trigger.contact_id)
     await desk.log.transact(
@@ -49,12 +49,6 @@ async def stop_enrollment(desk: Desk, item: Todo) -> None:
     )
     if isinstance(trigger, OptOutReceived | ComplaintReceived):
         await _unsubscribe(desk, item, trigger)
-
-
-async def _stops_on_suspicion(desk: Desk, reply: ReplyReceived) -> bool:
-    await desk.fresh()
-    found = await facts.campaign_facts(desk.tables, reply.campaign_id)
-    return found is None or found.settings.stop_on_suspected_reply
 
 
 async def _unsubscribe(desk: Desk, item: Todo, trigger: OptOutReceived | ComplaintReceived) -> None:

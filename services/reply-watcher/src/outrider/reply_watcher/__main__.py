@@ -15,9 +15,9 @@ async def build(service: Service) -> None:
     """One projection, and a task for every mailbox."""
     service.read(watching)
     settings, keys = service.settings, Keyring.parse(service.settings.hash_key)
-    matching = Matching(keys, service.tables, service.log)
+    matching = Matching(keys, service.tables, service.work, service.log, service.log_pool)
     recorder = Recorder(service.log, service.log_pool, service.work, service.clock, matching)
-    scanner = Scanner(service.work, keys, recorder)
+    scanner = Scanner(service.work, keys, matching, recorder)
     access = Access(settings, service.log_pool)
     watchers = Watchers(service.log_pool, service.tables, access, scanner, settings.imap_poll_seconds)
     service.bus.answer("verify.imap", Verifying(access).verify)

@@ -35,6 +35,8 @@ class Match:
     contact_id: UUID
     credential_id: UUID
     position: int
+    suspected: bool = False
+    """Sender and subject alone speak for it."""
 
 
 def stream(match: Match) -> str:
@@ -51,12 +53,17 @@ def cause_name(mailbox: str, folder: str, uid_validity: int, uid: int) -> str:
     return f"{mailbox}/{place}/{uid_validity}/{uid}"
 
 
-def observe(verdict: Verdict, match: Match, at: datetime) -> Sequence[InboundEvent]:
-    """What the message records; a delivery notice (delayed, delivered, relayed) records nothing."""
+def observe(verdict: Verdict, match: Match, at: datetime, *, stops_on_suspicion: bool = True) -> Sequence[InboundEvent]:  # noqa: PLR0911  # one line a verdict
+    """What the message records; a delivery notice (delayed, delivered, relayed) records nothing.
+
+    Neither does a report that only its sender and subject connect with us: those are the person's, not a program's.
+    """
     about: dict[str, Any] = {**asdict(match), "received_at": at}
     match verdict:
         case HumanReply():
-            return (ReplyReceived(**about),)
+            return (ReplyReceived(**about, stops=stops_on_suspicion or not match.suspected),)
+        case Bounce() | FeedbackReport() if match.suspected:
+            return ()
         case AutomaticReply():
             return (AutoReplyReceived(**about, returns_on=verdict.returns_on),)
         case Bounce():

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from outrider.events.campaign import CampaignDeleted
+from outrider.events.campaign import CampaignChanged, CampaignCreated, CampaignDeleted
+from outrider.events.contact import ContactAdded, ContactChanged, ContactDeleted, ContactForgotten
 from outrider.events.credential import CredentialAdded, CredentialChanged, CredentialReenabled, CredentialRemoved
 from outrider.events.database import Db
 from outrider.events.delivery import DeliveryStarted
@@ -69,6 +70,37 @@ async def campaign_deleted(db: Db, events: Sequence[Recorded[CampaignDeleted]]) 
     campaigns = [item.event.campaign_id for item in events]
     await db.execute("delete from mailboxes where campaign_id = any($1)", campaigns)
     await db.execute("delete from deliveries where campaign_id = any($1)", campaigns)
+    await db.execute("delete from campaigns where campaign_id = any($1)", campaigns)
+
+
+@watching.on(CampaignCreated, CampaignChanged)
+async def campaign_set(db: Db, events: Sequence[Recorded[CampaignCreated | CampaignChanged]]) -> None:
+    """Whether a reply that is only suspected stops its enrollments: as it was said last."""
+    newest = {item.event.campaign_id: item.event.settings.stop_on_suspected_reply for item in events}
+    await db.execute(
+        "insert into campaigns (campaign_id, stop_on_suspected_reply) select * from unnest($1::uuid[], $2::boolean[]) "
+        "on conflict (campaign_id) do update set stop_on_suspected_reply = excluded.stop_on_suspected_reply",
+        list(newest),
+        list(newest.values()),
+    )
+
+
+@watching.on(ContactAdded, ContactChanged)
+async def contact_set(db: Db, events: Sequence[Recorded[ContactAdded | ContactChanged]]) -> None:
+    """Its answers are told by this address too."""
+    await db.execute(
+        "insert into contacts (contact_id, account_id, address_key) "
+        "select * from unnest($1::uuid[], $2::uuid[], $3::text[]) on conflict do nothing",
+        [item.event.contact_id for item in events],
+        [item.account_id for item in events],
+        [item.event.address_key for item in events],
+    )
+
+
+@watching.on(ContactDeleted, ContactForgotten)
+async def contact_gone(db: Db, events: Sequence[Recorded[ContactDeleted | ContactForgotten]]) -> None:
+    """Nothing is suspected of it any more."""
+    await db.execute("delete from contacts where contact_id = any($1)", [item.event.contact_id for item in events])
 
 
 @watching.on(DeliveryStarted)
@@ -76,8 +108,9 @@ async def delivery_started(db: Db, events: Sequence[Recorded[DeliveryStarted]]) 
     """An answer to it can be told to whom it belongs; a further attempt changes nothing."""
     await db.execute(
         "insert into deliveries "
-        "(delivery_id, account_id, enrollment_id, campaign_id, contact_id, credential_id, position) "
-        "select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::smallint[]) "
+        "(delivery_id, account_id, enrollment_id, campaign_id, contact_id, credential_id, position, template_version, "
+        "started_at) select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], "
+        "$7::smallint[], $8::int[], $9::timestamptz[]) "
         "on conflict (delivery_id) do nothing",
         [item.event.delivery_id for item in events],
         [item.account_id for item in events],
@@ -86,4 +119,6 @@ async def delivery_started(db: Db, events: Sequence[Recorded[DeliveryStarted]]) 
         [item.event.contact_id for item in events],
         [item.event.credential_id for item in events],
         [item.event.position for item in events],
+        [item.event.template_version for item in events],
+        [item.recorded_at for item in events],
     )

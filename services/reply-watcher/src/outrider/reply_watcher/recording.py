@@ -14,7 +14,7 @@ from outrider.events.vault import get
 from outrider.reply_watcher.classifying import HumanReply, Verdict, classify
 from outrider.reply_watcher.inbound import Match, observe, stream
 from outrider.reply_watcher.mail import Mail, parse
-from outrider.reply_watcher.matching import Matching
+from outrider.reply_watcher.matching import Found, Matching
 
 FOUND = """
 insert into findings (account_id, message, cause) values ($1, $2, $3)
@@ -41,19 +41,20 @@ class Recorder:
         self._clock = clock
         self._matching = matching
 
-    async def record(self, account: UUID, name: str, content: bytes) -> int:
+    async def record(self, found: Found, name: str, content: bytes) -> int:
         """What the message says about one of ours stands in the log; 1 if this very call recorded it, else 0.
 
         `name` is `inbound.cause_name` of where it lies now; found again, there or elsewhere, it records nothing.
         """
-        mail = await asyncio.to_thread(parse, content)
-        match = await self._matching.match(account, mail.candidates)
+        account, mail = found.account_id, await asyncio.to_thread(parse, content)
+        match = await self._matching.match(found, mail)
         if match is None:
             return 0
         person = await get(self._vault, account, match.contact_id, "person")
         mailed = () if person is None else (str(person.get("email")),)
         verdict, words = await asyncio.to_thread(_understood, mail, mailed)
-        events = observe(verdict, match, self._clock.now())
+        stops = not match.suspected or await self._matching.stops_on_suspicion(match.campaign_id)
+        events = observe(verdict, match, self._clock.now(), stops_on_suspicion=stops)
         if not events:
             return 0
         cause = await self._cause(account, name, match, mail, content)

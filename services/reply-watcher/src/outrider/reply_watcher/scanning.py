@@ -8,13 +8,13 @@ from uuid import UUID
 
 from outrider.events.database import Pool
 from outrider.events.telemetry import logger
-from outrider.events.tokens import Keyring, find_own_ids, read_message_id
-from outrider.reply_watcher.classifying import concerns
+from outrider.events.tokens import Keyring
+from outrider.reply_watcher.glancing import glance, learnt
 from outrider.reply_watcher.imap_answers import Head
 from outrider.reply_watcher.imap_session import Opened, Session
 from outrider.reply_watcher.imap_values import Mailbox
 from outrider.reply_watcher.inbound import cause_name
-from outrider.reply_watcher.mail import parse
+from outrider.reply_watcher.matching import Found, Matching
 from outrider.reply_watcher.recording import Recorder
 
 CHUNK = 25
@@ -59,10 +59,11 @@ class Scan:
 class Scanner:
     """Scans mailboxes for what answers us."""
 
-    def __init__(self, work: Pool, keys: Keyring, recorder: Recorder) -> None:
+    def __init__(self, work: Pool, keys: Keyring, matching: Matching, recorder: Recorder) -> None:
         """`work` holds the cursors."""
         self._work = work
         self._keys = keys
+        self._matching = matching
         self._recorder = recorder
 
     async def scan(self, scan: Scan) -> int:
@@ -101,26 +102,29 @@ class Scanner:
     async def _chunk(self, scan: Scan, opened: Opened, chunk: Sequence[int]) -> int:
         """What answers us among these messages is recorded; how many did."""
         heads = [head async for head in scan.session.headers(chunk)]
-        # In a thread: a message made to be slow may take a second, and a thousand other mailboxes wait.
-        wanted = await asyncio.to_thread(lambda: [head.uid for head in heads if self._worth_reading(head, scan.own)])
+        wanted = await self._wanted(scan, heads)
+        watched = scan.watched
         place = f"{scan.mailbox.host.lower()}:{scan.mailbox.port}/{scan.mailbox.username}"
         recorded = read = 0
         async for head in scan.session.messages(wanted):
             name = cause_name(place, opened.folder.name, opened.uid_validity, head.uid)
-            recorded += await self._recorder.record(scan.watched.account_id, name, head.content)
+            found = Found(watched.account_id, watched.mailbox_id, watched.credentials, head.thread, head.received_at)
+            recorded += await self._recorder.record(found, name, head.content)
             read += 1
         if read < len(wanted):
-            _log.warning("messages.missing", mailbox=str(scan.watched.mailbox_id), missing=len(wanted) - read)
+            _log.warning("messages.missing", mailbox=str(watched.mailbox_id), missing=len(wanted) - read)
         return recorded
 
-    def _worth_reading(self, head: Head, own: Collection[str]) -> bool:
-        """Whether the body is fetched: the header names a message of ours, or comes from a program."""
-        mail = parse(head.content)
-        if read_message_id(self._keys, mail.message_id) is not None:
-            return False  # our own copy
-        if mail.sender.casefold() in own and mail.message.get_content_type() != "multipart/report":
-            return False  # what the mailbox's owner wrote himself, in the thread or elsewhere
-        return any(find_own_ids(self._keys, candidate) for candidate in mail.candidates) or concerns(mail)
+    async def _wanted(self, scan: Scan, heads: Sequence[Head]) -> Sequence[int]:
+        """The UIDs of those whose bodies are worth fetching; the threads that they show are learnt."""
+        watched = scan.watched
+        # In a thread: a message made to be slow may take a second, and a thousand other mailboxes wait.
+        met = await asyncio.to_thread(
+            lambda: [glance(self._keys, watched.account_id, head, scan.own) for head in heads]
+        )
+        await self._matching.learn(watched.mailbox_id, learnt(met))
+        known = await self._matching.known(watched.account_id, watched.mailbox_id, watched.credentials, met)
+        return [one.uid for one in met if one.is_worth_reading or one.uid in known]
 
     async def _move(self, scan: Scan, opened: Opened, uid: int) -> None:
         await self._work.execute(MOVE, scan.watched.mailbox_id, opened.folder.name, opened.uid_validity, uid)
