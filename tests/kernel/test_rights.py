@@ -142,7 +142,10 @@ async def test_who_sends_and_who_watches_replaces_nothing_of_others(
             "sender",
             ["update log.commands set request = '{}'", "delete from log.commands", "delete from log.vault"],
         ),
-        ("reply_watcher", ["select status from log.commands", "delete from log.vault"]),
+        (
+            "reply_watcher",
+            ["update log.commands set request = '{}'", "delete from log.commands", "delete from log.vault"],
+        ),
     ],
 )
 async def test_a_role_may_do_no_more_than_its_part(urls: Mapping[str, str], member: str, refused: list[str]) -> None:

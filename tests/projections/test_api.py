@@ -28,6 +28,7 @@ from outrider.events.enrollment import (
     StepReopened,
 )
 from outrider.events.ids import delivery_id, new_id
+from outrider.events.inbound import BounceReceived, OptOutReceived
 from outrider.events.message import Event
 from outrider.events.outreach import OutreachCreated
 from tests.support.api_events import (
@@ -221,6 +222,49 @@ async def test_a_suspected_reply_is_shown_and_counted_apart_until_a_sure_one_com
         once = await found.dump()
         await found.forget()
         await found.catch_up(2)
+        assert await found.dump() == once
+
+
+async def test_a_withdrawn_verdict_is_uncounted_everywhere(urls: Mapping[str, str]) -> None:
+    async with facts(urls) as found:
+        await found.begin(3)
+        await found.dispatch(range(3))
+        for number in range(3):
+            await found.settle(number, 1)
+        await found.reply(0, 1)
+        hard = {"kind": "hard", "status_code": "5.1.1", "reason": "user_unknown"}
+        said = found.delivery(1, 1).model_dump(exclude={"attempt"})
+        await found.record(
+            "reply_watcher",
+            f"inbound-{enrollment(1)}",
+            BounceReceived.model_validate({**said, "received_at": at(1), **hard}),
+        )
+        said = found.delivery(2, 1).model_dump(exclude={"attempt"})
+        opted = OptOutReceived.model_validate({**said, "received_at": at(1)})
+        await found.record("reply_watcher", f"inbound-{enrollment(2)}", opted)
+        asked = ContactUnsubscribed(contact_id=contact(2), delivery_id=delivery_id(enrollment(2), 1))
+        await found.record("dispatcher", f"contact-{contact(2)}", asked)
+        await found.catch_up()
+        row = await found.row(ONE, ACCOUNT, CAMPAIGN)
+        assert (row["replied"], row["bounced"], row["unsubscribed"]) == (1, 1, 1)
+
+        inbound = new_id()
+        for number, was, reply in ((0, "reply", False), (1, "bounce", True), (2, "opt_out", False)):
+            await found.withdraw(number, was, inbound, reply=reply)
+        await found.catch_up()
+        row = await found.row(ONE, ACCOUNT, CAMPAIGN)
+        assert (row["replied"], row["bounced"], row["unsubscribed"]) == (1, 0, 0)
+        counted = await found.row("select bounces from credential_counts where credential_id = $1", CREDENTIAL)
+        assert counted["bounces"] == 0
+        rows = await found.tables.fetch("select status, ended_at is null as runs from enrollments order by position")
+        assert [tuple(row.values()) for row in rows] == [("sent", True), ("replied", False), ("sent", True)]
+        rows = await found.tables.fetch("select unsubscribed_at, bounced_at, bounce_reason from contacts")
+        assert {tuple(row.values()) for row in rows} == {(None, None, None)}
+        [answer] = await found.tables.fetch("select enrollment_id, inbound from replies")
+        assert tuple(answer.values()) == (enrollment(1), inbound)
+        once = await found.dump()
+        await found.forget()
+        await found.catch_up(3)
         assert await found.dump() == once
 
 

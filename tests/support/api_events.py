@@ -16,14 +16,14 @@ from outrider.events.campaign import (
     StepPlan,
 )
 from outrider.events.clock import Clock
-from outrider.events.contact import ContactAdded, ImportCompleted, ImportStarted
+from outrider.events.contact import ContactAdded, ContactCorrected, ImportCompleted, ImportStarted
 from outrider.events.credential import CredentialAdded, QuotaClaimed
 from outrider.events.database import Pool, Row, connect
 from outrider.events.delivery import DeliveryEvent, DeliveryStarted, DeliveryUnknown, EmailBounced, EmailSent
 from outrider.events.engagement import EmailOpened, LinkClicked
-from outrider.events.enrollment import EnrollmentCreated, PlannedStep, StepsScheduled
+from outrider.events.enrollment import EnrollmentCorrected, EnrollmentCreated, PlannedStep, StepsScheduled
 from outrider.events.ids import delivery_id, enrollment_id, new_id
-from outrider.events.inbound import BounceReceived, ReplyReceived
+from outrider.events.inbound import BounceReceived, InboundReclassified, ReplyReceived
 from outrider.events.log import Log, Write
 from outrider.events.message import Event
 from outrider.events.projector import Reader, caught_up
@@ -180,6 +180,27 @@ class Facts:
         came, code, reason = at(72 * (position - 1) + 1), "5.2.2", "mailbox_full"
         found = BounceReceived(**said, kind="soft", status_code=code, reason=reason, received_at=came)
         await self.record("reply_watcher", f"inbound-{enrollment(number)}", found)
+
+    async def withdraw(self, number: int, was: str, inbound: UUID, *, reply: bool) -> None:
+        """What its message was taken for is wrong: it was a reply, or nothing, and then the enrollment goes on."""
+        said = self.delivery(number, 1).model_dump(exclude={"attempt"})
+        stands = {"inbound": inbound, "delivery_id": said["delivery_id"], "position": 1, "received_at": at(1)}
+        found = InboundReclassified.model_validate(
+            {**said, "inbound": inbound, "was": was, "verdict": "reply" if reply else "ignore", "at": at(2)}
+            | {"reply": {**stands, "suspected": False, "stops": True} if reply else None, "bounce": None}
+            | {"was_hard": was == "bounce", "opted_out": False, "complained": False}
+        )
+        await self.record("reply_watcher", f"inbound-{enrollment(number)}", found)
+        right = ContactCorrected(
+            contact_id=contact(number), inbound=inbound, resubscribed=was == "opt_out", reachable=was == "bounce"
+        )
+        await self.record("dispatcher", f"contact-{contact(number)}", right)
+        withdrawn = {"reply": "replied", "bounce": "bounced", "opt_out": "unsubscribed"}[was]
+        corrected = EnrollmentCorrected.model_validate(
+            {name: said[name] for name in ("enrollment_id", "campaign_id", "contact_id")}
+            | {"inbound": inbound, "withdrawn": (withdrawn,), "goes_on": not reply}
+        )
+        await self.record("dispatcher", f"enrollment-{enrollment(number)}", corrected)
 
     async def catch_up(self, limit: int = 500) -> None:
         """The tables show everything that is recorded."""

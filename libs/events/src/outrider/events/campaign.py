@@ -257,7 +257,7 @@ class StepsRetimed(Event):
     """Open steps of up to 250 enrollments move to these business times; stream `plan-<campaign>`."""
 
     campaign_id: UUID
-    reason: Literal["resumed", "sent_late", "settings_changed", "hand_over", "plan_opened", "window_missed"]
+    reason: Literal["resumed", "sent_late", "settings_changed", "hand_over", "plan_opened", "window_missed", "away"]
     steps: tuple[RetimedStep, ...]
     credentials: dict[UUID, UUID] = Field(default_factory=dict)
     """By enrollment, through which credential its steps here go out from now on; as before where it is not named."""

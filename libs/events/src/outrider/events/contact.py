@@ -72,6 +72,8 @@ class UnsubscribeContact(Command, category="contact"):
 
     contact_id: UUID
     delivery_id: UUID | None = None
+    inbound: UUID | None = None
+    """The message in which it was said, if that is how we know."""
 
     @property
     def target(self) -> str:
@@ -159,6 +161,20 @@ class ContactUnsubscribed(Event):
     contact_id: UUID
     delivery_id: UUID | None = None
     """The message whose link or answer it came from."""
+    inbound: UUID | None = None
+    """The cause of the answer's record; None: it was said otherwise, and can be withdrawn by nobody else."""
+
+
+class ContactCorrected(Event):
+    """A message was taken for something that it is not: what it said of the person does not hold any more."""
+
+    contact_id: UUID
+    inbound: UUID
+    """The cause of the message's record."""
+    resubscribed: bool
+    """Nothing else had unsubscribed the person."""
+    reachable: bool
+    """No other message had bounced for good."""
 
 
 class ContactForgotten(Event):

@@ -15,6 +15,7 @@ SkipKind = Literal[
     "mx_invalid", "cross_campaign_duplicate", "unsubscribed", "bounced", "suppressed", "already_enrolled"
 ]
 BounceKind = Literal["hard", "soft", "block"]
+Withdrawn = Literal["replied", "bounced", "unsubscribed", "complaint"]
 StopReason = Literal["failed", "deleted", "contact_deleted", "campaign_deleted", "complaint", "suppressed"]
 
 
@@ -122,8 +123,21 @@ class EnrollmentFinished(Event):
     contact_id: UUID
 
 
+class EnrollmentCorrected(Event):
+    """A message was taken for something that it is not: what followed from it does not hold any more."""
+
+    enrollment_id: UUID
+    campaign_id: UUID
+    contact_id: UUID
+    inbound: UUID
+    """The cause of the message's record."""
+    withdrawn: tuple[Withdrawn, ...]
+    goes_on: bool = False
+    """True: nothing else had ended it, and its open steps follow; False: it stands as it stood."""
+
+
 class StepReopened(Event):
-    """A step of which it was not known whether it was sent was not: it is sent again, under the same Message-ID.
+    """The step is to be sent (again): it was not sent after all, or its enrollment goes on. Its Message-ID is the same.
 
     An enrollment that had finished goes on.
     """

@@ -13,6 +13,7 @@ from outrider.events.campaign import CampaignDeleted, CampaignPaused, CampaignRe
 from outrider.events.contact import (
     AddressSuppressed,
     AddressUnsuppressed,
+    ContactCorrected,
     ContactDeleted,
     ContactForgotten,
     ContactUnsubscribed,
@@ -29,6 +30,7 @@ from outrider.events.delivery import (
 )
 from outrider.events.enrollment import (
     EnrollmentBounced,
+    EnrollmentCorrected,
     EnrollmentFinished,
     EnrollmentReplied,
     EnrollmentSkipped,
@@ -36,7 +38,13 @@ from outrider.events.enrollment import (
     EnrollmentUnsubscribed,
     StepReopened,
 )
-from outrider.events.inbound import BounceReceived, ComplaintReceived, OptOutReceived, ReplyReceived
+from outrider.events.inbound import (
+    BounceReceived,
+    ComplaintReceived,
+    InboundReclassified,
+    OptOutReceived,
+    ReplyReceived,
+)
 from outrider.events.message import Event
 
 GateName = Literal["campaign", "stop", "suppression", "plan", "quota", "window", "credential"]
@@ -84,6 +92,10 @@ def effect(event: Event) -> str | None:  # noqa: C901, PLR0911, PLR0912  # one l
             return "campaign_paused"
         case CampaignResumed() | CredentialReenabled() | AddressUnsuppressed() | StepReopened():
             return OPEN
+        case EnrollmentCorrected(goes_on=True) | ContactCorrected(resubscribed=True):
+            return OPEN
+        case InboundReclassified():
+            return event.closes
         case CampaignDeleted():
             return "campaign_deleted"
         case EnrollmentReplied() | ReplyReceived(stops=True):

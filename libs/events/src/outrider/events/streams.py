@@ -21,6 +21,7 @@ SERVICES: Final[Mapping[str, str]] = {
     "api": "cmd.api",
     "sender_tests": "cmd.tests",
     "sender_commands": "cmd.sender",
+    "reply_watcher": "cmd.reply_watcher",
     **{f"sender-{number}": f"cmd.send.{number}" for number in range(SEND_PARTITIONS)},
 }
 """Each durable consumer, of a service or of one line of its work, and the subject that it takes."""

@@ -132,6 +132,8 @@ class CampaignShown(CampaignSettings, CampaignRow):
     unsubscribed: int
     finished: int
     """Enrollments without a step left."""
+    suspected_replies: int
+    """Replies that only their sender and subject connect with a message; `replied` does not count them."""
 
 
 class Dispatched(Answer):

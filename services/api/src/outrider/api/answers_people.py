@@ -145,6 +145,8 @@ class ReplyRow(Answer):
     replied_at: datetime
     hours_to_reply: float | None
     """From the message answered."""
+    suspected: bool
+    """Whether only its sender and subject connect it with the message."""
     subject: str | None
     snippet: str | None
 

@@ -196,6 +196,13 @@ class ResolveBody(Body):
     outcome: Literal["sent", "not_sent"]
 
 
+class ReclassifyBody(Body):
+    """POST /enrollments/:id/reclassify."""
+
+    event: Annotated[Int, Field(ge=1, le=2**63 - 1)]
+    verdict: Literal["reply", "auto_reply", "bounce", "ignore"] = Field(alias="as")
+
+
 class DispatchBody(Body):
     """POST /campaigns/:id/dispatch."""
 

@@ -11,6 +11,7 @@ from outrider.api import (
     contacts,
     credentials,
     outreaches,
+    reclassifying,
     sending_tests,
     sends,
     sequence_steps,
@@ -29,6 +30,7 @@ from outrider.events.credential import AddCredential, ChangeCredential, Reenable
 from outrider.events.database import Row
 from outrider.events.delivery import ResolveSend
 from outrider.events.errors import Refused
+from outrider.events.inbound import ReclassifyInbound
 from outrider.events.message import Json
 from outrider.events.outreach import ChangeOutreach, CreateOutreach
 from outrider.events.test_send import SendTest
@@ -44,6 +46,7 @@ SHOWN: Mapping[str, Present] = {
     ChangeContact.__name__: contacts.presented,
     SendTest.__name__: sending_tests.presented,
     ResolveSend.__name__: sends.presented,
+    ReclassifyInbound.__name__: reclassifying.presented,
     SuppressAddress.__name__: suppressions.presented,
     CreateOutreach.__name__: outreaches.presented,
     ChangeOutreach.__name__: outreaches.presented,

@@ -153,18 +153,23 @@ async def list_enrollments(request: Asked, campaign_id: str) -> Response[bytes]:
 async def show_enrollment(request: Asked, enrollment_id: str) -> Response[bytes]:
     """One enrollment."""
     call = request.user
-    row = await _found(call, enrollment_id)
+    row = await find(call, enrollment_id)
     call.options()
+    return call.answer(await shown(call, row))
+
+
+async def shown(call: Call, row: Row) -> Json:
+    """One enrollment, with its person."""
     found = await people(call, {row["contact_id"]})
     email = found.get(row["contact_id"], {}).get("email")
-    return call.answer({**_enrollment(row), "campaign_id": row["campaign_id"], "email": email})
+    return {**_enrollment(row), "campaign_id": row["campaign_id"], "email": email}
 
 
 @delete("/enrollments/{enrollment_id:str}", status_code=200, opt=tells())
 async def delete_enrollment(request: Asked, enrollment_id: str) -> Response[bytes]:
     """What is left of it is not sent; it stays to be seen, and cannot be created again."""
     call = request.user
-    row = await _found(call, enrollment_id)
+    row = await find(call, enrollment_id)
     call.options()
     await call.ask(
         DeleteEnrollment(
@@ -226,7 +231,7 @@ async def list_replies(request: Asked, campaign_id: str) -> Response[bytes]:
     return call.rows(shown, cursor)
 
 
-async def _found(call: Call, text: str) -> Row:
+async def find(call: Call, text: str) -> Row:
     """The enrollment of the account. Raises EnrollmentNotFound."""
     row = await call.gateway.tables.fetchrow(ONE, call.account_id, as_id(text))
     if row is None:

@@ -15,6 +15,7 @@ from outrider.events.contact import (
     ContactAdded,
     ContactAlreadyExists,
     ContactChanged,
+    ContactCorrected,
     ContactDeleted,
     ContactForgotten,
     ContactImportNotFound,
@@ -32,6 +33,7 @@ from outrider.events.contact import (
     UnsubscribeContact,
     UnsuppressAddress,
 )
+from outrider.events.inbound import InboundReclassified
 from outrider.events.message import Event
 
 
@@ -41,7 +43,13 @@ class Contact:
 
     status: Literal["absent", "present", "deleted"] = "absent"
     address_key: str = ""
-    unsubscribed: bool = False
+    unsubscribed_by: frozenset[UUID | None] = frozenset()
+    """The messages in which the person said so; None: by a link or an owner."""
+
+    @property
+    def unsubscribed(self) -> bool:
+        """Whether the person is written to no more."""
+        return bool(self.unsubscribed_by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +78,10 @@ def evolve_contact(state: Contact, event: Event) -> Contact:
             return replace(state, status="present", address_key=key)
         case ContactChanged(address_key=key):
             return replace(state, address_key=key)
-        case ContactUnsubscribed():
-            return replace(state, unsubscribed=True)
+        case ContactUnsubscribed(inbound=inbound):
+            return replace(state, unsubscribed_by=state.unsubscribed_by | {inbound})
+        case ContactCorrected(inbound=inbound):
+            return replace(state, unsubscribed_by=state.unsubscribed_by - {inbound})
         case ContactDeleted() | ContactForgotten():
             return replace(state, status="deleted")
         case _:
@@ -199,12 +209,30 @@ def release(address_key: str, contact_id: UUID, state: Address) -> Sequence[Even
 
 
 def unsubscribe(command: UnsubscribeContact, state: Contact) -> Sequence[Event]:
-    """The person is written to no more."""
+    """The person is written to no more; a wish of the person's own stands beside what was only read in a message."""
     if state.status != "present":
         raise ContactNotFound
-    if state.unsubscribed:
+    if {None, command.inbound} & state.unsubscribed_by:
         return []
-    return [ContactUnsubscribed(contact_id=command.contact_id, delivery_id=command.delivery_id)]
+    return [
+        ContactUnsubscribed(contact_id=command.contact_id, delivery_id=command.delivery_id, inbound=command.inbound)
+    ]
+
+
+def set_right(said: InboundReclassified, state: Contact, *, bounced: bool) -> Sequence[Event]:
+    """What the message said of the person does not hold; `bounced`: another message to the person came back."""
+    was_read = said.inbound in state.unsubscribed_by and said.was in {"opt_out", "complaint"}
+    reachable = said.was_hard and said.bounce is None and not bounced
+    if state.status != "present" or not (was_read or reachable):
+        return []
+    return [
+        ContactCorrected(
+            contact_id=said.contact_id,
+            inbound=said.inbound,
+            resubscribed=was_read and state.unsubscribed_by == {said.inbound},
+            reachable=reachable,
+        )
+    ]
 
 
 def suppress(command: SuppressAddress, state: Address) -> Sequence[Event]:

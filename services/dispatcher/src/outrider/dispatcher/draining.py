@@ -12,7 +12,8 @@ from outrider.dispatcher.handing_over import replace_credentials
 from outrider.dispatcher.importing import delete_import, import_chunk
 from outrider.dispatcher.mx import MxResolver
 from outrider.dispatcher.plans import OPEN_PLAN, open_plan
-from outrider.dispatcher.respacing import respace, respace_late
+from outrider.dispatcher.respacing import await_return, respace, respace_late
+from outrider.dispatcher.setting_right import correct_enrollment
 from outrider.dispatcher.stopping import (
     complete_campaign,
     delete_campaign,
@@ -51,6 +52,8 @@ def drains(desk: Desk, bus: Bus, resolver: MxResolver) -> list[Drain]:
         quick("stop_enrollment", stop_enrollment),
         quick("finish_enrollment", finish_enrollment),
         quick("reopen_step", reopen_step),
+        quick("correct_enrollment", correct_enrollment),
+        quick("await_return", await_return),
         quick("complete_campaign", complete_campaign),
         quick("judge_credential", judge_credential),
         quick("replace_credentials", replace_credentials),

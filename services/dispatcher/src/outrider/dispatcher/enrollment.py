@@ -12,6 +12,7 @@ from outrider.events.contact import ContactDeleted, ContactUnsubscribed
 from outrider.events.delivery import DeliveryFailed, DeliveryResolved, EmailBounced
 from outrider.events.enrollment import (
     EnrollmentBounced,
+    EnrollmentCorrected,
     EnrollmentCreated,
     EnrollmentFinished,
     EnrollmentNotFound,
@@ -39,6 +40,8 @@ class Enrollment:
     unsubscribed: bool = False
     finished: bool = False
     """It has ended because no step was left."""
+    stop_reason: str = ""
+    """Why it was stopped or skipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +91,26 @@ def evolve(state: Enrollment, event: Event) -> Enrollment:  # noqa: PLR0911  # o
             return replace(state, status="ended", finished=False, unsubscribed=True)
         case EnrollmentFinished():
             return replace(state, status="ended", finished=True)
-        case EnrollmentStopped() | EnrollmentSkipped(at_dispatch=True):
-            return replace(state, status="ended", finished=False)
+        case EnrollmentStopped(reason=reason) | EnrollmentSkipped(at_dispatch=True, kind=reason):
+            return replace(state, status="ended", finished=False, stop_reason=reason)
+        case EnrollmentCorrected():
+            return _corrected(state, event)
         case StepReopened():
             return replace(state, status="scheduled", finished=False)
         case _:
             return state
+
+
+def _corrected(state: Enrollment, event: EnrollmentCorrected) -> Enrollment:
+    wrong = set(event.withdrawn)
+    return replace(
+        state,
+        status="scheduled" if event.goes_on else state.status,
+        replied=state.replied and "replied" not in wrong,
+        bounced=state.bounced and "bounced" not in wrong,
+        unsubscribed=state.unsubscribed and "unsubscribed" not in wrong,
+        stop_reason="" if "complaint" in wrong else state.stop_reason,
+    )
 
 
 enrollment = Aggregate("enrollment", Enrollment(), evolve)

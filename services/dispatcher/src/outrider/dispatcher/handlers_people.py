@@ -1,7 +1,6 @@
 """Commands about accounts, imports and contacts."""
 
 from functools import partial
-from uuid import UUID
 
 from outrider.dispatcher.account import account, change_plan, issue_key, open_account, revoke_key
 from outrider.dispatcher.contact import contact, contact_import, delete_import, start_import, unsubscribe
@@ -106,9 +105,6 @@ async def on_unsubscribe(desk: Desk, drain: Drain, command: UnsubscribeContact) 
     )
     position = done.position
     if done.events:
-        position = await carried_out(desk, drain, _stop_key(command.contact_id), done.position)
+        key = f"{command.contact_id}:ContactUnsubscribed:{done.position}"
+        position = await carried_out(desk, drain, key, done.position)
     return Answer({"id": str(command.contact_id), "status": "unsubscribed"}, 200, position)
-
-
-def _stop_key(contact_id: UUID) -> str:
-    return f"{contact_id}:ContactUnsubscribed"

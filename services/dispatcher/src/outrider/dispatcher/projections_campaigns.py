@@ -24,6 +24,7 @@ from outrider.events.credential import (
 from outrider.events.database import Db
 from outrider.events.enrollment import (
     EnrollmentBounced,
+    EnrollmentCorrected,
     EnrollmentCreated,
     EnrollmentFinished,
     EnrollmentReplied,
@@ -304,6 +305,20 @@ async def enrollment_ended(
     await db.execute(END, list(last), list(last.values()))
     await db.execute(
         "update steps set state = 'cancelled' where enrollment_id = any($1) and state = 'open'", list(last)
+    )
+
+
+@campaigns.on(EnrollmentCorrected)
+async def enrollment_corrected(db: Db, events: Sequence[Recorded[EnrollmentCorrected]]) -> None:
+    """One that goes on has not ended."""
+    last = {item.event.enrollment_id: item.version for item in events}
+    await db.execute(
+        "update enrollments e set version = greatest(e.version, n.version), "
+        "status = case when n.enrollment_id = any($3) then 'scheduled' else e.status end "
+        "from unnest($1::uuid[], $2::int[]) as n (enrollment_id, version) where e.enrollment_id = n.enrollment_id",
+        list(last),
+        list(last.values()),
+        [item.event.enrollment_id for item in events if item.event.goes_on],
     )
 
 

@@ -16,7 +16,7 @@ from outrider.events.delivery import (
     EmailBounced,
     EmailSent,
 )
-from outrider.events.inbound import BounceReceived
+from outrider.events.inbound import BounceReceived, InboundReclassified
 from outrider.events.message import Recorded
 from outrider.events.projector import Projection
 
@@ -107,6 +107,22 @@ from (
 where c.credential_id = n.credential_id
 """
 
+UNBOUNCE = """
+with fresh as (
+    update steps s set bounced = false
+    from unnest($1::uuid[], $2::int[]) as n (enrollment_id, position)
+    where s.enrollment_id = n.enrollment_id and s.position = n.position and s.bounced and s.state <> 'bounced'
+    returning s.credential_id, s.settled_at
+)
+update credentials c set bounces = c.bounces - n.bounces
+from (
+    select f.credential_id, count(*) as bounces from fresh f
+    join credentials x on x.credential_id = f.credential_id and f.settled_at >= x.enabled_at
+    group by 1
+) n
+where c.credential_id = n.credential_id
+"""
+
 
 @deliveries.on(CredentialRefused, apart="credential_days")
 async def credential_refused(db: Db, events: Sequence[Recorded[CredentialRefused]]) -> None:
@@ -177,6 +193,18 @@ async def email_bounced(db: Db, events: Sequence[Recorded[EmailBounced]]) -> Non
 async def bounce_received(db: Db, events: Sequence[Recorded[BounceReceived]]) -> None:
     """A bounce of the credential, once for each message; one for good marks the contact."""
     await _bounce(db, events)
+
+
+@deliveries.on(InboundReclassified)
+async def reclassified(db: Db, events: Sequence[Recorded[InboundReclassified]]) -> None:
+    """One by one: what was no bounce counts no more for its credential, what was one counts."""
+    for event in (item.event for item in events):
+        if event.was == "bounce":
+            await db.execute(UNBOUNCE, [event.enrollment_id], [event.position])
+        if event.bounce is not None:
+            await db.execute(BOUNCE, [event.enrollment_id], [event.bounce.position])
+            hard = [event.contact_id] if event.bounce.kind == "hard" else []
+            await db.execute("update contacts set bounced = true where contact_id = any($1)", hard)
 
 
 @deliveries.on(DeliveryDeferred)

@@ -8,6 +8,7 @@ from outrider.events.contact import (
     AddressUnsuppressed,
     ContactAdded,
     ContactChanged,
+    ContactCorrected,
     ContactDeleted,
     ContactForgotten,
     ContactUnsubscribed,
@@ -116,6 +117,21 @@ async def contact_unsubscribed(db: Db, events: Sequence[Recorded[ContactUnsubscr
         "from unnest($1::uuid[], $2::int[]) as n (contact_id, version) where c.contact_id = n.contact_id",
         [item.event.contact_id for item in events],
         [item.version for item in events],
+    )
+
+
+@people.on(ContactCorrected)
+async def contact_corrected(db: Db, events: Sequence[Recorded[ContactCorrected]]) -> None:
+    """What was only misread stands against it no more."""
+    last = {item.event.contact_id: item.version for item in events}
+    await db.execute(
+        "update contacts c set version = n.version, unsubscribed = c.unsubscribed and not n.contact_id = any($3), "
+        "bounced = c.bounced and not n.contact_id = any($4) "
+        "from unnest($1::uuid[], $2::int[]) as n (contact_id, version) where c.contact_id = n.contact_id",
+        list(last),
+        list(last.values()),
+        [item.event.contact_id for item in events if item.event.resubscribed],
+        [item.event.contact_id for item in events if item.event.reachable],
     )
 
 

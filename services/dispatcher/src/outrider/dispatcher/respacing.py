@@ -1,8 +1,9 @@
 """To-dos `retime` and `retime_late`: open steps get new times after a resume, a change, or a step that left late."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Literal
 from uuid import UUID
 
@@ -21,16 +22,18 @@ from outrider.dispatcher.planning import (
     retime,
     timed,
 )
+from outrider.dispatcher.returning import after_return
 from outrider.dispatcher.windows import CONTACT
 from outrider.events import vault
 from outrider.events.campaign import CampaignSettings, RetimedStep, StepsRetimed
 from outrider.events.database import Row
 from outrider.events.errors import NotYet
 from outrider.events.ids import new_id
+from outrider.events.inbound import AutoReplyReceived
 from outrider.events.log import Write
 from outrider.events.todo import Todo
 
-Reason = Literal["resumed", "sent_late", "settings_changed", "hand_over", "plan_opened", "window_missed"]
+Reason = Literal["resumed", "sent_late", "settings_changed", "hand_over", "plan_opened", "window_missed", "away"]
 OPEN = """
 select s.enrollment_id, s.credential_id, s.position, s.due_at, e.contact_id, e.dispatch_id, p.settled_at as previous
 from steps s
@@ -69,7 +72,8 @@ async def respace(desk: Desk, item: Todo) -> None:
         one = UUID(item.data["of"]) if item.data.get("of") else held
         if one not in {None, campaign_id}:  # a credential: the others never stopped
             rows = [row for row in rows if row["credential_id"] == one]
-        position = await _retime(desk, item.account_id, campaign_id, state, rows, reason, delay_of, anew=anew)
+        wanted = None if delay_of is None else partial(follow_on, position=delay_of)
+        position = await _retime(desk, item.account_id, campaign_id, state, rows, reason, wanted, anew=anew)
     if held is not None:
         if not await desk.todos.reach(position):  # the rows must stand at their new times first
             raise NotYet(1)
@@ -102,6 +106,18 @@ async def respace_late(desk: Desk, todos: Sequence[Todo]) -> None:
             await _retime(desk, account_id, campaign_id, state, rows, "sent_late")
 
 
+async def await_return(desk: Desk, item: Todo) -> None:
+    """Where the campaign wants it, the next step leaves on the working day after the person is back."""
+    await desk.fresh()
+    away = AutoReplyReceived.model_validate(item.data["event"])
+    state = await campaign_state(desk, item.account_id, away.campaign_id)
+    if away.returns_on is None or not state.exists or state.settings.on_auto_reply != "resume_on_return":
+        return
+    rows = await desk.tables.fetch(OPEN, away.campaign_id, [away.enrollment_id])
+    wait = partial(after_return, returns_on=away.returns_on, now=desk.clock.now())
+    await _retime(desk, item.account_id, away.campaign_id, state, rows, "away", wait)
+
+
 async def _retime(  # noqa: PLR0913, PLR0917  # what is moved, for whom, and why
     desk: Desk,
     account_id: UUID,
@@ -109,20 +125,20 @@ async def _retime(  # noqa: PLR0913, PLR0917  # what is moved, for whom, and why
     state: Campaign,
     rows: Sequence[Row],
     reason: Reason,
-    delay_of: int | None = None,
+    wanted: Callable[[OpenEnrollment], OpenEnrollment] | None = None,
     *,
     anew: bool = False,
 ) -> int:
-    """The position of the last StepsRetimed; 0 when nothing moves."""
+    """The position of the last StepsRetimed; 0 when nothing moves. `wanted` says where the open steps should stand."""
     now = desk.clock.now()
     before = _open(state, rows, await _zones(desk, account_id, state, rows))
-    found = before if delay_of is None else [follow_on(item, delay_of) for item in before]
+    found = before if wanted is None else [wanted(item) for item in before]
     uses = await facts.credentials_in_use(desk.tables, campaign_id, now, [item.enrollment_id for item in found])
     capacities = [use.capacity(now.astimezone(UTC).date()) for use in uses]
     if reason == "hand_over":
         found = hand_over(found, capacities)
     last: Mapping[UUID, datetime] = {}
-    if reason != "sent_late":
+    if reason not in {"sent_late", "away"}:
         starts = await desk.tables.fetch(LAST_STARTS, campaign_id, now)
         last = {row["credential_id"]: row["at"] for row in starts}
     moved = await asyncio.to_thread(
@@ -143,7 +159,7 @@ async def _retime(  # noqa: PLR0913, PLR0917  # what is moved, for whom, and why
     if reason == "hand_over":
         moved = timed(found, moved)
     position = 0
-    for part in chunks(moved if delay_of is None else differing(before, found, moved)):
+    for part in chunks(moved if wanted is None else differing(before, found, moved)):
         given = {item.enrollment_id: credentials[item.enrollment_id] for item in part} if credentials else {}
         event = StepsRetimed(campaign_id=campaign_id, reason=reason, steps=_steps(part), credentials=given)
         # Begun again, it finds these moved already: the cause need not say that it is the same.

@@ -1,6 +1,7 @@
 """To-dos that end things: enrollments, credentials, campaigns."""
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from uuid import UUID, uuid5
 
@@ -20,7 +21,13 @@ from outrider.events.contact import ContactNotFound, ContactUnsubscribed, Unsubs
 from outrider.events.delivery import DeliveryEvent, DeliveryResolved
 from outrider.events.errors import Conflict, NotYet
 from outrider.events.ids import enrollment_id, new_id
-from outrider.events.inbound import ComplaintReceived, InboundEvent, OptOutReceived, ReplyReceived
+from outrider.events.inbound import (
+    ComplaintReceived,
+    InboundEvent,
+    InboundReclassified,
+    OptOutReceived,
+    ReplyReceived,
+)
 from outrider.events.log import Expect, Write
 from outrider.events.message import Event
 from outrider.events.todo import Todo
@@ -43,24 +50,56 @@ async def stop_enrollment(desk: Desk, item: Todo) -> None:
         return
     if isinstance(trigger, ReplyReceived) and not trigger.stops:
         return
+    expect = await _unless_withdrawn(desk, item, trigger, cause)
+    if expect is None:
+        return
     who = Who(trigger.enrollment_id, trigger.campaign_id, trigger.contact_id)
-    await desk.log.transact(
-        item.account_id, enrollment, who.enrollment_id, partial(stop, who, trigger, cause), cause=cause_of(item)
-    )
-    if isinstance(trigger, OptOutReceived | ComplaintReceived):
-        await _unsubscribe(desk, item, trigger)
+    try:
+        await desk.log.transact(
+            item.account_id,
+            enrollment,
+            who.enrollment_id,
+            partial(stop, who, trigger, cause),
+            cause=cause_of(item),
+            expect=expect,
+        )
+        if isinstance(trigger, OptOutReceived | ComplaintReceived):
+            await _unsubscribe(desk, item, trigger, expect)
+    except Conflict:
+        raise NotYet(0.2) from None  # another message came in
 
 
-async def _unsubscribe(desk: Desk, item: Todo, trigger: OptOutReceived | ComplaintReceived) -> None:
+async def _unless_withdrawn(
+    desk: Desk, item: Todo, trigger: InboundEvent | DeliveryEvent, cause: UUID
+) -> Sequence[Expect] | None:
+    """What must still hold when it is recorded; None where somebody has said that the message was something else."""
+    if not isinstance(trigger, InboundEvent):
+        return []
+    stream = f"inbound-{trigger.enrollment_id}"
+    history = await desk.log.read_stream(item.account_id, stream)
+    if any(isinstance(found.event, InboundReclassified) and found.event.inbound == cause for found in history):
+        return None
+    return [Expect(stream, len(history))]
+
+
+async def _unsubscribe(
+    desk: Desk, item: Todo, trigger: OptOutReceived | ComplaintReceived, expect: Sequence[Expect]
+) -> None:
     command = UnsubscribeContact(
         command_id=cause_of(item),
         account_id=item.account_id,
         contact_id=trigger.contact_id,
         delivery_id=trigger.delivery_id,
+        inbound=UUID(item.data["cause"]),
     )
     try:
         await desk.log.transact(
-            item.account_id, contact, trigger.contact_id, partial(unsubscribe, command), cause=command.command_id
+            item.account_id,
+            contact,
+            trigger.contact_id,
+            partial(unsubscribe, command),
+            cause=command.command_id,
+            expect=expect,
         )
     except ContactNotFound:
         return  # deleted since

@@ -74,13 +74,13 @@ async def import_deleted(db: Db, events: Sequence[Recorded[ImportDeleted]]) -> N
 
 @people.on(ContactUnsubscribed, ContactDeleted)
 async def contact_stopped(db: Db, events: Sequence[Recorded[ContactUnsubscribed | ContactDeleted]]) -> None:
-    """Every enrollment of the contact ends."""
+    """Every enrollment of the contact ends; one whose wish was misread may unsubscribe again."""
     await todo.add(
         db,
         [
             Todo(
                 "stop_contact",
-                f"{item.event.contact_id}:{item.event.name}",
+                _stop_key(item),
                 item.account_id,
                 item.business_at,
                 owner=item.event.contact_id,
@@ -94,3 +94,8 @@ async def contact_stopped(db: Db, events: Sequence[Recorded[ContactUnsubscribed 
             for item in events
         ],
     )
+
+
+def _stop_key(item: Recorded[ContactUnsubscribed | ContactDeleted]) -> str:
+    key = f"{item.event.contact_id}:{item.event.name}"
+    return f"{key}:{item.position}" if isinstance(item.event, ContactUnsubscribed) else key

@@ -18,7 +18,14 @@ from outrider.events.delivery import (
     EmailBounced,
     EmailSent,
 )
-from outrider.events.inbound import BounceReceived, ComplaintReceived, OptOutReceived, ReplyReceived
+from outrider.events.inbound import (
+    AutoReplyReceived,
+    BounceReceived,
+    ComplaintReceived,
+    InboundReclassified,
+    OptOutReceived,
+    ReplyReceived,
+)
 from outrider.events.message import Recorded
 from outrider.events.projector import Projection
 from outrider.events.todo import Todo
@@ -161,6 +168,31 @@ async def answered(db: Db, events: Sequence[Recorded[ReplyReceived | OptOutRecei
     await todo.add(db, [_stop(item) for item in events])
 
 
+@sending.on(AutoReplyReceived)
+async def away(db: Db, events: Sequence[Recorded[AutoReplyReceived]]) -> None:
+    """What is left may wait until the person is back."""
+    await todo.add(db, [_about(item, "await_return") for item in events if item.event.returns_on is not None])
+
+
+@sending.on(InboundReclassified)
+async def reclassified(db: Db, events: Sequence[Recorded[InboundReclassified]]) -> None:
+    """What followed from the wrong verdict is to be undone; what bounced after all counts for the credential."""
+    await todo.add(db, [_about(item, "correct_enrollment") for item in events])
+    await todo.add(db, [_judge(item) for item in events if item.event.verdict == "bounce"])
+
+
+def _about(item: Recorded[AutoReplyReceived] | Recorded[InboundReclassified], kind: str) -> Todo:
+    return Todo(
+        kind,
+        f"{item.event.enrollment_id}:{item.position}",
+        item.account_id,
+        item.business_at,
+        owner=item.event.enrollment_id,
+        scope=item.event.campaign_id,
+        data={"event": item.event.as_json()},
+    )
+
+
 @sending.on(CredentialRefused)
 async def credential_refused(db: Db, events: Sequence[Recorded[CredentialRefused]]) -> None:
     """One whose log-in or whose use was refused is disabled; one that has had its share rests today."""
@@ -202,7 +234,7 @@ def _stop(item: Recorded[Stopping]) -> Todo:
     )
 
 
-def _judge(item: Recorded[EmailBounced] | Recorded[BounceReceived]) -> Todo:
+def _judge(item: Recorded[EmailBounced] | Recorded[BounceReceived] | Recorded[InboundReclassified]) -> Todo:
     return Todo(
         "judge_credential",
         f"{item.event.credential_id}:{item.position}",

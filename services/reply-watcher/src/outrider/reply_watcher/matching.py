@@ -84,10 +84,13 @@ class Matching:
         """The UIDs of those that lie in a thread of ours, or come from somebody whom these credentials mailed."""
         others = [one for one in met if one.kind == "other"]
         threads, senders = {one.thread for one in others} - {""}, {one.sender_key for one in others} - {None}
-        rows = await self._work.fetch(THREADS, mailbox, list(threads)) if threads else []
-        ours = {row["thread"] for row in rows}
-        rows = await self._tables.fetch(KNOWN, account, list(senders), list(credentials)) if senders else []
-        people = {row["address_key"] for row in rows}
+        ours: set[str] = set()
+        if threads:
+            ours = {row["thread"] for row in await self._work.fetch(THREADS, mailbox, list(threads))}
+        people: set[str] = set()
+        if senders:
+            rows = await self._tables.fetch(KNOWN, account, list(senders), list(credentials))
+            people = {row["address_key"] for row in rows}
         return {one.uid for one in others if one.thread in ours or one.sender_key in people}
 
     async def match(self, found: Found, mail: Mail) -> Match | None:
@@ -104,7 +107,7 @@ class Matching:
         if forges(self._keys, mail) or any(find_own_ids(self._keys, one) for one in mail.candidates):
             return None
         key = sender_key(self._keys, found.account_id, mail)
-        rows = [] if key is None else await self._tables.fetch(MAILED, found.account_id, key, list(found.credentials))
+        rows = await self._tables.fetch(MAILED, found.account_id, key, list(found.credentials))  # nobody has no key
         mailed = [row for row in rows if found.received_at is None or row["started_at"] <= found.received_at + SKEW]
         return await self._in_thread(found, mailed) or await self._suspected(found, mail, mailed)
 
