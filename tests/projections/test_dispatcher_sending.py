@@ -8,6 +8,8 @@ from uuid import UUID
 
 import pytest
 
+from outrider.dispatcher.credential import BounceFacts
+from outrider.dispatcher.facts import bounce_facts
 from outrider.events.campaign import (
     CampaignCompleted,
     CampaignPaused,
@@ -26,7 +28,6 @@ from outrider.events.contact import ContactUnsubscribed
 from outrider.events.credential import (
     AddCredential,
     CredentialDisabled,
-    CredentialRefused,
     CredentialReplaced,
     NewCredential,
     ReenableCredential,
@@ -36,7 +37,6 @@ from outrider.events.delivery import DeliveryDeferred, DeliveryResolved, Deliver
 from outrider.events.enrollment import EnrollmentBounced, EnrollmentFinished, EnrollmentUnsubscribed
 from outrider.events.ids import new_id
 from outrider.events.inbound import OptOutReceived
-from outrider.events.log import Write
 from tests.support.dispatcher import Office, fields_of, office
 
 AT_ONCE = (StepPlan(position=1, delay_minutes=0, thread=False), StepPlan(position=2, delay_minutes=0, thread=True))
@@ -60,25 +60,6 @@ def bounced(found: Office, job: SendStep) -> EmailBounced:
     return EmailBounced(
         **fields_of(job), kind="hard", status_code="550", reason="user_unknown", bounced_at=found.desk.clock.now()
     )
-
-
-async def refuse(found: Office, job: SendStep) -> None:
-    """The sender reports that the server refused the credential itself."""
-    now = found.desk.clock.now()
-    deferred = DeliveryDeferred(
-        **fields_of(job), by="credential", status_code="535", not_before=now, first_attempt_at=now
-    )
-    await found.claim(job)
-    await found.report(job, deferred)
-    refused = CredentialRefused(
-        credential_id=job.credential_id,
-        campaign_id=job.campaign_id,
-        day=now.date(),
-        kind="auth_failed",
-        status_code="535",
-    )
-    stream = f"credentialDay-{job.credential_id}+{now.date()}"
-    await found.sender.append(found.account, Write(stream, None, [refused], new_id()))
 
 
 async def test_a_step_is_told_after_the_one_before_and_the_last_one_completes_the_campaign(found: Office) -> None:
@@ -258,6 +239,20 @@ async def test_too_many_bounces_disable_the_credential_and_the_last_one_pauses_t
     answer = await found.do(ReenableCredential, campaign_id=campaign, credential_id=credential)
     assert answer.body == {"id": str(credential), "status": "enabled"}
     await found.do(ResumeCampaign, campaign_id=campaign)
+    third = await found.job()  # the rule starts anew: one of one has bounced, and two are enough
+    await found.claim(third)
+    await found.report(third, bounced(found, third))
+
+    async def judged() -> bool:
+        query = "select count(*) from todos where kind = 'judge_credential' and done_at is not null"
+        return int(await found.desk.work.fetchval(query)) == 3
+
+    await found.until("it is judged again", judged)
+    assert await bounce_facts(found.desk.tables, credential) == BounceFacts(1, 1, 2, 8.0)
+    disabled = [
+        event for event in await found.events(f"credential-{credential}") if isinstance(event, CredentialDisabled)
+    ]
+    assert len(disabled) == 1
 
 
 async def test_a_refused_log_in_stops_that_credential_alone_and_loses_nothing(found: Office) -> None:
@@ -265,7 +260,7 @@ async def test_a_refused_log_in_stops_that_credential_alone_and_loses_nothing(fo
     await found.dispatched(campaign, await found.import_people(*(f"p{n}@example.com" for n in range(4))))
     jobs = [await found.job() for _ in range(4)]
     bad = jobs[0].credential_id
-    await refuse(found, jobs[0])
+    await found.refuse(jobs[0], "auth_failed")
     await found.until("it is disabled", lambda: found.has(f"credential-{bad}", CredentialDisabled))
     assert not await found.has(f"credential-{(set(credentials) - {bad}).pop()}", CredentialDisabled)
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from outrider.dispatcher.telling import lanes
 from outrider.events.account import ChangePlan
 from outrider.events.campaign import (
     CampaignCompleted,
@@ -16,7 +17,9 @@ from outrider.events.campaign import (
     StepPlan,
     StepsRetimed,
 )
+from outrider.events.claims import Places
 from outrider.events.contact import SuppressAddress
+from outrider.events.credential import CredentialDisabled
 from outrider.events.enrollment import EnrollmentStopped
 from outrider.events.ids import new_id
 from tests.support.dispatcher import Office, office
@@ -96,3 +99,23 @@ async def test_what_a_standstill_made_miss_its_window_is_spaced_anew_in_the_next
     assert [later - earlier for earlier, later in pairwise(times)] == [timedelta(seconds=60)] * 2
     await found.until("they are released", partial(waits, found, 0))
     assert found.told == []
+
+
+async def test_one_that_has_had_its_share_rests_today_and_one_that_must_not_send_is_disabled(found: Office) -> None:
+    campaign, credentials = await found.campaign(credentials=2, steps=ONE)
+    await found.dispatched(campaign, await found.import_people(*(f"p{n}@example.com" for n in range(2))))
+    first, second = await found.job(), await found.job()
+    assert {first.credential_id, second.credential_id} == set(credentials)
+    await found.refuse(first, "held_today")
+
+    async def rests() -> bool:
+        return (await lanes(found.desk)).get(first.credential_id) == Places(0, 0)
+
+    await found.until("nothing more is told through it, though it is due", rests)
+    await found.refuse(second, "policy")
+    stream = f"credential-{second.credential_id}"
+    await found.until("it is disabled", lambda: found.has(stream, CredentialDisabled))
+    disabled = (await found.events(stream))[-1]
+    assert isinstance(disabled, CredentialDisabled)
+    assert disabled.reason == "policy"
+    assert not await found.has(f"credential-{first.credential_id}", CredentialDisabled)

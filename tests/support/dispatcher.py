@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from outrider.dispatcher.desk import Desk
@@ -27,9 +27,9 @@ from outrider.events.campaign import (
 from outrider.events.clock import real_clock
 from outrider.events.commands import Answer, Commands
 from outrider.events.contact import ImportContacts
-from outrider.events.credential import NewCredential, QuotaClaimed
+from outrider.events.credential import CredentialRefused, NewCredential, QuotaClaimed
 from outrider.events.database import connect
-from outrider.events.delivery import DeliveryStarted, EmailSent, SendStep
+from outrider.events.delivery import DeliveryDeferred, DeliveryStarted, EmailSent, SendStep
 from outrider.events.ids import new_id
 from outrider.events.log import Log, Write
 from outrider.events.message import Command, Event
@@ -154,6 +154,18 @@ class Office:
     async def report(self, job: SendStep, outcome: Event) -> None:
         """The sender records an outcome."""
         await self.sender.append(self.account, Write(f"delivery-{job.delivery_id}", None, [outcome], new_id()))
+
+    async def refuse(self, job: SendStep, kind: Literal["auth_failed", "held_today", "policy"]) -> None:
+        """The sender reports that the server refused the credential itself."""
+        now = self.desk.clock.now()
+        await self.claim(job)
+        about = fields_of(job)
+        await self.report(
+            job, DeliveryDeferred(**about, by="credential", status_code="5", not_before=now, first_attempt_at=now)
+        )
+        credential, campaign, day = job.credential_id, job.campaign_id, now.date()
+        refused = CredentialRefused(credential_id=credential, campaign_id=campaign, day=day, kind=kind, status_code="5")
+        await self.sender.append(self.account, Write(f"credentialDay-{credential}+{day}", None, [refused], new_id()))
 
     async def receive(self, job: SendStep, found: Event) -> None:
         """The reply-watcher records what came back."""

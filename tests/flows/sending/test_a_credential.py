@@ -75,8 +75,28 @@ async def test_a_host_that_fails_lets_its_credential_rest(post: Mailing, sink: S
         await post.handed_out()
     assert isinstance(deferred, DeliveryDeferred)
     assert deferred.by == "host"
+    assert await post.used(credential) == 0, "what did not go out gives its place back"
     assert [await post.of(job) for job in jobs[1:]] == [[]] * 4
     assert sink.connections == 1
+
+
+async def test_one_whose_server_takes_no_more_today_is_not_tried_again(
+    post: Mailing, sink: SmtpSink, start: StartSender
+) -> None:
+    credential = await post.credential(sink.port)
+    jobs = [await post.job(one, credential) for one in await post.people(4, credential)]
+    sink.behave("rcpt", "550 5.4.5 Daily sending limit exceeded")
+    async with start():
+        await post.tell(*jobs)
+        await post.taken()
+    tried = [job for job in jobs if await post.of(job)]
+    [deferred] = [(await post.of(job))[-1] for job in tried]
+    assert isinstance(deferred, DeliveryDeferred)
+    assert deferred.by == "credential"
+    today = quota_day.stream(day_id(credential, post.kernel.clock.now().date()))
+    [refused] = [event for event in await post.history(today) if isinstance(event, CredentialRefused)]
+    assert refused.kind == "held_today"
+    assert await post.used(credential) == 0
 
 
 async def test_a_rested_credential_goes_on(hurried: Hurried, sink: SmtpSink, start: StartSender) -> None:
