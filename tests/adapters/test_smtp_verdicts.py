@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outrider.events.public_addresses import is_public
 from outrider.sender.smtp_addresses import is_plain
 from outrider.sender.smtp_outcomes import CredentialFailed, Deferred, Rejected, Server
 from outrider.sender.smtp_verdicts import REPLY_MAX, Asked, Reply, classify
-from outrider.sender.smtp_wire import is_public
 
 VERDICTS: list[tuple[Asked, str, str]] = [
     ("rcpt", "550 5.1.1 The email account that you tried to reach does not exist", "hard"),

@@ -93,6 +93,77 @@ async def test_a_password_goes_to_no_other_server_than_it_was_given_for(client: 
     assert (moved.status_code, moved.json()["smtp_host"]) == (200, "elsewhere.example.com")
 
 
+OAUTH2: Final = {
+    "provider": "google",
+    "client_id": "client.apps.example",
+    "client_secret": "client-word",  # pragma: allowlist secret
+    "refresh_token": "refresh-word",
+}
+MAILBOX: Final = {name: value for name, value in IMAP.items() if name != "imap_password"}
+
+
+async def test_oauth2_stands_in_the_place_of_passwords(gateway: System, client: httpx.AsyncClient) -> None:
+    _, one = await made(client, smtp_password=None, oauth2=OAUTH2, **MAILBOX)
+    shown = (await client.get(one)).json()
+    assert shown["oauth2"] == {"provider": "google", "client_id": "client.apps.example"}
+    assert (shown["imap_host"], shown["imap_security"]) == ("imap.example.com", "tls")
+    secrets = {"oauth2_client_secret": "client-word", "oauth2_refresh_token": "refresh-word"}
+    assert await secrets_of(gateway, one) == secrets
+    assert (await patched(client, one, **{**shown, "label": "Other"})).json() == {**shown, "label": "Other"}
+    assert await secrets_of(gateway, one) == secrets
+    renewed = await patched(client, one, oauth2={"refresh_token": "another"})
+    assert renewed.json()["oauth2"] == shown["oauth2"]
+    assert await secrets_of(gateway, one) == {**secrets, "oauth2_refresh_token": "another"}
+    answer = await patched(client, one, oauth2=None, smtp_password="word", imap_password="imap-word")
+    assert (answer.status_code, answer.json()["oauth2"]) == (200, None)
+    assert await secrets_of(gateway, one) == {"smtp_password": "word", "imap_password": "imap-word"}
+    back = await patched(client, one, oauth2=OAUTH2, smtp_password=None, imap_password=None)
+    assert back.json()["oauth2"] == shown["oauth2"]
+    assert await secrets_of(gateway, one) == secrets
+
+
+async def test_a_consent_goes_to_no_other_server_than_it_was_given_for(client: httpx.AsyncClient) -> None:
+    _, one = await made(client, smtp_password=None, oauth2=OAUTH2, **MAILBOX)
+    token, secret = "smtp_credential.oauth2.refresh_token", "smtp_credential.oauth2.client_secret"
+    for moved in ("smtp_host", "imap_host"):
+        assert fields(await patched(client, one, **{moved: "elsewhere.example.com"})) == [token]
+    for moved in ("smtp_username", "imap_username"):
+        assert fields(await patched(client, one, **{moved: "you@example.com"})) == [token]
+    for grant in ({"provider": "https://tokens.example.com/"}, {"client_id": "other"}):
+        assert fields(await patched(client, one, oauth2=grant)) == [token]
+    elsewhere = {"provider": "https://tokens.example.com/", "refresh_token": "given again"}
+    changed = await patched(client, one, oauth2=elsewhere)
+    assert changed.json()["oauth2"]["provider"] == "https://tokens.example.com/"
+    assert secret not in changed.text
+
+
+async def test_what_is_wrong_with_oauth2_is_named(client: httpx.AsyncClient) -> None:
+    path, _ = await made(client)
+    base = {**CREDENTIAL, "smtp_password": None}
+
+    async def wrong(**given: object) -> list[str]:
+        found = fields(await client.post(path, json={"smtp_credential": {**base, **given}}))
+        return [one.removeprefix("smtp_credential.") for one in found]
+
+    assert await wrong(oauth2=OAUTH2, smtp_password="both") == ["smtp_password"]
+    assert await wrong(oauth2=OAUTH2, **IMAP) == ["imap_password"]
+    assert await wrong(oauth2=OAUTH2, imap_host="imap.example.com") == ["imap_port", "imap_username"]
+    assert await wrong(oauth2={}) == [f"oauth2.{name}" for name in ("provider", "client_id", "refresh_token")]
+    assert await wrong(oauth2={**OAUTH2, "scope": "x"}) == ["oauth2.scope"]
+    for provider in (
+        "yahoo",
+        "http://tokens.example.com/",
+        "https://127.0.0.1/",
+        "https://localhost/",
+        "https://u:p@a.b/",
+    ):
+        assert await wrong(oauth2={**OAUTH2, "provider": provider}) == ["oauth2.provider"]
+    assert await wrong(oauth2={**OAUTH2, "refresh_token": "a\r\nb"}) == ["oauth2.refresh_token"]
+    assert await wrong(oauth2=[1]) == ["oauth2"]
+    public = {name: value for name, value in OAUTH2.items() if name != "client_secret"}
+    assert (await client.post(path, json={"smtp_credential": {**base, "oauth2": public}})).status_code == 201
+
+
 async def test_what_is_wrong_with_a_credential_is_named(client: httpx.AsyncClient) -> None:
     path, one = await made(client)
     assert fields(await client.post(path, json={"smtp_credential": {"smtp_host": "x y", "colour": "red"}})) == [

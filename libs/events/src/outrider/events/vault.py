@@ -115,11 +115,7 @@ class Sealer:
 
         It names its owner inside, so that it cannot be moved to another.
         """
-        return {"sealed": {name: self._seal(owner, name, secret) for name, secret in secrets.items()}}
-
-    def _seal(self, owner: UUID, name: str, secret: Any) -> str:  # noqa: ANN401  # a JSON value
-        clear = json.dumps({"owner": str(owner), "secrets": {name: secret}}).encode()
-        return base64.b64encode(self._box.encrypt(clear)).decode()
+        return _sealed(self._box, owner, secrets)
 
 
 class Opener:
@@ -141,6 +137,10 @@ class Opener:
         except (CryptoError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise Unsealable("sealed for another key, or broken") from error
         return secrets
+
+    def seal(self, owner: UUID, secrets: Mapping[str, Any]) -> Json:
+        """As a Sealer seals them: what servers give in the place of what was sealed."""
+        return _sealed(self._box, owner, secrets)
 
 
 class Box:
@@ -166,6 +166,14 @@ class Box:
                 value: Json = clear["value"]
                 return value
         raise Unsealable("sealed for another key or owner, or broken")
+
+
+def _sealed(box: SealedBox[Any], owner: UUID, secrets: Mapping[str, Any]) -> Json:
+    def seal(name: str, secret: Any) -> str:  # noqa: ANN401  # a JSON value
+        clear = json.dumps({"owner": str(owner), "secrets": {name: secret}}).encode()
+        return base64.b64encode(box.encrypt(clear)).decode()
+
+    return {"sealed": {name: seal(name, secret) for name, secret in secrets.items()}}
 
 
 def without_secrets(words: str, *secrets: str) -> str:

@@ -32,6 +32,13 @@ class StepShown(Answer):
     """Whether it answers the first step, in one conversation."""
 
 
+class OAuth2Shown(Answer):
+    """How a mail account logs in without a password. Its secrets are shown nowhere."""
+
+    provider: str
+    client_id: str
+
+
 class CredentialShown(Answer):
     """A mail account of a campaign. Its passwords are shown nowhere."""
 
@@ -44,6 +51,7 @@ class CredentialShown(Answer):
     smtp_port: int | None
     smtp_security: Security | None
     smtp_username: str | None
+    oauth2: OAuth2Shown | None
     imap_host: str | None
     imap_port: int | None
     imap_security: Security | None

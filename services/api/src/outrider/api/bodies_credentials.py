@@ -3,19 +3,19 @@
 import ipaddress
 import re
 from collections.abc import Mapping
-from secrets import token_urlsafe
 from typing import Annotated, Any, Final, Literal, cast
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from outrider.api.bodies import Body, Context, Int, Name, wrong
+from outrider.events.access_tokens import CLIENT_SECRET, REFRESH_TOKEN
 from outrider.events.ids import BadAddress, parse_address
+from outrider.events.oauth import LONGEST_TOKEN, PROVIDERS, is_token_url
 
 Security = Literal["tls", "starttls", "none"]
-WRAPPER: Final = "smtp_credential"
-UNCHANGED: Final = token_urlsafe(32)
-"""Stands for a password that nobody can show; no client can know it."""
 IMAP: Final = ("imap_host", "imap_port", "imap_username", "imap_password")
+IMAP_OAUTH2: Final = ("imap_host", "imap_port", "imap_username")
 SMTPS: Final = 465
 IMAPS: Final = 993
 IMAP_PORT: Final = 143
@@ -41,6 +41,39 @@ User = Annotated[str, Field(min_length=1, max_length=320)]
 Password = Annotated[str, Field(min_length=1, max_length=4096)]
 
 
+class OAuth2(Body):
+    """A user's consent to being mailed for, in the place of passwords. Its secrets are sealed like those."""
+
+    provider: str
+    """`google`, `microsoft`, or the URL of a token server."""
+    client_id: Annotated[str, Field(min_length=1, max_length=1000)]
+    client_secret: Annotated[str, Field(min_length=1, max_length=4096)] | None = Field(default=None, repr=False)
+    """A public client has none."""
+    refresh_token: Annotated[str, Field(min_length=1, max_length=LONGEST_TOKEN)] = Field(repr=False)
+
+    @field_validator("provider")
+    @classmethod
+    def _known_or_a_url(cls, value: str, info: ValidationInfo) -> str:
+        if value in PROVIDERS:
+            return value
+        if not is_token_url(value):
+            raise wrong(f"must be {', '.join(PROVIDERS)}, or the URL of a token server")
+        url = urlsplit(value)
+        if url.scheme != "https" and not _context(info).allow_insecure_hosts:
+            raise wrong("must be an https URL here: secrets do not travel in the clear")
+        _host(url.hostname or "", info)
+        return value
+
+    @field_validator("client_id", "client_secret", "refresh_token")
+    @classmethod
+    def _printable(cls, value: str | None) -> str | None:
+        return _in_one_line(value)
+
+    def shown_part(self) -> dict[str, str]:
+        """What the vault keeps open, and a GET shows."""
+        return {"provider": self.provider, "client_id": self.client_id}
+
+
 class NewSmtpCredential(Body):
     """A customer's mail account. Passwords are sealed before anything is kept."""
 
@@ -54,7 +87,8 @@ class NewSmtpCredential(Body):
     smtp_port: Port = 587
     smtp_security: Security | None = None
     smtp_username: User
-    smtp_password: Password = Field(repr=False)
+    oauth2: OAuth2 | None = None
+    smtp_password: Password | None = Field(default=None, validate_default=True, repr=False)
     from_name: Annotated[str, Field(max_length=200)] | None = None
     from_email: str | None = Field(default=None, validate_default=True)
     reply_to: str | None = None
@@ -74,7 +108,19 @@ class NewSmtpCredential(Body):
         given = cast("dict[str, object]", data)
         if all(given.get(name) is None for name in (*IMAP, "imap_security")):
             return given
-        return {**given, **{name: _ABSENT for name in IMAP if given.get(name) is None}}
+        needed = IMAP if given.get("oauth2") is None else IMAP_OAUTH2
+        return {**given, **{name: _ABSENT for name in needed if given.get(name) is None}}
+
+    @field_validator("smtp_password", "imap_password")
+    @classmethod
+    def _password_or_oauth2(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if "oauth2" not in info.data:
+            return value
+        if value is not None and info.data["oauth2"] is not None:
+            raise wrong("must not be given beside oauth2")
+        if value is None and info.data["oauth2"] is None and info.field_name == "smtp_password":
+            raise wrong("is required, or oauth2")
+        return value
 
     @field_validator("smtp_host", "imap_host")
     @classmethod
@@ -108,13 +154,11 @@ class NewSmtpCredential(Body):
     @field_validator("from_name", "smtp_username", "imap_username")
     @classmethod
     def _one_line(cls, value: str | None) -> str | None:
-        if value is not None and not value.isprintable():
-            raise wrong("must be one line of printable characters")
-        return value
+        return _in_one_line(value)
 
     def server(self) -> dict[str, Any]:
         """What the vault keeps open: hosts, user names, from address."""
-        smtp_security = self.smtp_security or _by_port({"smtp_port": self.smtp_port}, "smtp")
+        smtp_security = self.smtp_security or by_port({"smtp_port": self.smtp_port}, "smtp")
         server: dict[str, Any] = {
             "label": self.label or self.from_email,
             "smtp_host": self.smtp_host,
@@ -125,19 +169,27 @@ class NewSmtpCredential(Body):
             "from_email": self.from_email,
             "reply_to": self.reply_to,
         }
+        if self.oauth2 is not None:
+            server["oauth2"] = self.oauth2.shown_part()
         if self.imap_host is not None:
             server |= {
                 "imap_host": self.imap_host,
                 "imap_port": self.imap_port,
-                "imap_security": self.imap_security or _by_port({**server, "imap_port": self.imap_port}, "imap"),
+                "imap_security": self.imap_security or by_port({**server, "imap_port": self.imap_port}, "imap"),
                 "imap_username": self.imap_username,
             }
         return server
 
     def secrets(self) -> dict[str, str]:
-        """What the vault keeps sealed; UNCHANGED where it has it already."""
-        imap = {} if self.imap_password is None else {"imap_password": self.imap_password}
-        return {"smtp_password": self.smtp_password, **imap}
+        """What the vault keeps sealed."""
+        grant = self.oauth2
+        given = {
+            "smtp_password": self.smtp_password,
+            "imap_password": self.imap_password,
+            CLIENT_SECRET: None if grant is None else grant.client_secret,
+            REFRESH_TOKEN: None if grant is None else grant.refresh_token,
+        }
+        return {name: secret for name, secret in given.items() if secret is not None}
 
 
 class SmtpCredentialBody(Body):
@@ -146,37 +198,18 @@ class SmtpCredentialBody(Body):
     smtp_credential: NewSmtpCredential
 
 
-def merged(body: object, server: Mapping[str, Any], limits: Mapping[str, Any]) -> object:
-    """A PATCH's body with what stands in the place of what it leaves out; a password that stands is UNCHANGED.
-
-    A security that was the port's default follows a new port. A password goes to no other server, nor to another user
-    there, than it was given for: with those it must be given again.
-    """
-    if not isinstance(body, dict):
-        return body
-    whole = cast("dict[str, object]", body)
-    if not isinstance(given := whole.get(WRAPPER), dict):
-        return whole
-    changes = cast("dict[str, object]", given)
-    former: dict[str, object] = {**server, **limits}
-    for part in ("smtp", "imap"):
-        if former.get(f"{part}_host") is None:
-            continue
-        names = (f"{part}_host", f"{part}_username")
-        if all(changes.get(name, former[name]) in (former[name], None) for name in names):
-            former[f"{part}_password"] = UNCHANGED
-        port = changes.get(f"{part}_port", former[f"{part}_port"])
-        if port is None or (port != former[f"{part}_port"] and former[f"{part}_security"] == _by_port(former, part)):
-            del former[f"{part}_security"]
-    return {**whole, WRAPPER: {**former, **changes}}
-
-
-def _by_port(server: Mapping[str, Any], part: str) -> str:
+def by_port(server: Mapping[str, Any], part: str) -> str:
     """The security that goes with the port, where none is named."""
     smtp = "tls" if server["smtp_port"] == SMTPS else "starttls"
     if part == "smtp":
         return smtp
     return {IMAPS: "tls", IMAP_PORT: "starttls"}.get(server["imap_port"], server.get("smtp_security") or smtp)
+
+
+def _in_one_line(value: str | None) -> str | None:
+    if value is not None and not value.isprintable():
+        raise wrong("must be one line of printable characters")
+    return value
 
 
 def _context(info: ValidationInfo) -> Context:

@@ -10,9 +10,10 @@ from litestar import Response, delete, get, patch, post
 from outrider.api import queries_campaigns as queries
 from outrider.api.answers_campaigns import CredentialShown, Reenabled, Verified
 from outrider.api.bodies_campaigns import MOST_CREDENTIALS
-from outrider.api.bodies_credentials import UNCHANGED, NewSmtpCredential, SmtpCredentialBody, merged
+from outrider.api.bodies_credentials import NewSmtpCredential, SmtpCredentialBody
 from outrider.api.describing import PAGE, tells
 from outrider.api.gateway import Asked, Call
+from outrider.api.merging_credentials import UNCHANGED, merged
 from outrider.api.paging import as_id
 from outrider.api.problems import ValidationFailed
 from outrider.events import vault
@@ -31,8 +32,10 @@ from outrider.events.vault import Entry
 
 VERIFY_SECONDS: Final = 28.0
 NOT_ASKED: Final = "The server was not asked: no service that can is answering. Try again."
-ENTRY: Final = ("smtp_host", "smtp_port", "smtp_security", "smtp_username")
-"""What a log-in depends on, beside the password."""
+ENTRY: Final = ("smtp_host", "smtp_port", "smtp_security", "smtp_username", "oauth2")
+"""What a log-in depends on, beside the secrets."""
+NO_LOGIN: Final = frozenset({"imap_password"})
+"""Secrets that do not let it in at its SMTP server."""
 ONE: Final = """
 select daily_limit, follow_ups_exempt
 from credentials
@@ -104,10 +107,11 @@ async def change_credential(request: Asked, campaign_id: str, credential_id: str
     sealed = await vault.get(pool, call.account_id, credential, "secrets")
     if former is None or sealed is None:  # removed meanwhile
         raise SmtpCredentialNotFound
-    call.json = merged(call.json, former, limits)
+    call.json = merged(call.json, former, limits, sealed["sealed"])
     changed = call.body(SmtpCredentialBody).smtp_credential
     server, secrets = changed.server(), changed.secrets()
-    new_secrets = set(secrets.values()) != {UNCHANGED} or secrets.keys() != sealed["sealed"].keys()
+    fresh = {name for name, secret in secrets.items() if secret != UNCHANGED}
+    new_secrets = bool(fresh) or secrets.keys() != sealed["sealed"].keys()
     await vault.put(pool, credential_entries(call, credential, changed, sealed["sealed"]))
     await call.ask(
         ChangeCredential(
@@ -116,7 +120,7 @@ async def change_credential(request: Asked, campaign_id: str, credential_id: str
             campaign_id=campaign,
             credential=new_credential(call, credential, changed),
             replaced=new_secrets or server != former,
-            logs_in_anew=changed.smtp_password != UNCHANGED or any(server[name] != former[name] for name in ENTRY),
+            logs_in_anew=bool(fresh - NO_LOGIN) or any(server.get(name) != former.get(name) for name in ENTRY),
         )
     )
     return call.answer(await _shown(call, campaign, credential))

@@ -43,6 +43,7 @@ BY_NAME: Final[dict[str, Any]] = {
     "min_wait_seconds": 120,
     "monthly_limit": 10000,
     "name": "Q2 launch",
+    "oauth2": None,
     "outreach_id": None,
     "plaintext": "ok_live_...",
     "position": 1,

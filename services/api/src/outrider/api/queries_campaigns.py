@@ -193,6 +193,7 @@ def _credential(row: Row, server: Json) -> Json:
         "smtp_port": server.get("smtp_port"),
         "smtp_security": server.get("smtp_security"),
         "smtp_username": server.get("smtp_username"),
+        "oauth2": server.get("oauth2"),
         "imap_host": server.get("imap_host"),
         "imap_port": server.get("imap_port"),
         "imap_security": server.get("imap_security"),

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from outrider.events.access_tokens import AccessTokens, uses_oauth2
 from outrider.events.database import Pool
 from outrider.events.message import Json
 from outrider.events.service import Settings
 from outrider.events.telemetry import logger
 from outrider.events.vault import Opener, Unsealable, get, get_many
+from outrider.reply_watcher.bearing import Bearing
 from outrider.reply_watcher.imap_session import Session
 from outrider.reply_watcher.imap_values import AuthFailed, Mailbox, MailboxFailed
 from outrider.reply_watcher.scanning import Watched
@@ -41,6 +43,8 @@ class Access:
         self._settings = settings
         self._vault = vault
         self._opener = Opener(settings.seal_private_key)
+        self.tokens = AccessTokens(settings, vault, self._opener)
+        """Of the credentials that log in with OAuth2."""
 
     async def enter(self, watched: Watched) -> tuple[Mailbox, Session]:
         """A session by the credential that changed last, or by the next one that is let in; another's is not hurt.
@@ -74,7 +78,7 @@ class Access:
         """The way into the credential's mailbox; None where it has none, or none that can be opened."""
         about = await get(self._vault, account_id, credential, "server")
         sealed = await get(self._vault, account_id, credential, "secrets")
-        return None if about is None or sealed is None else self._mailbox(credential, about, sealed)
+        return None if about is None or sealed is None else self._mailbox(account_id, credential, about, sealed)
 
     async def _doors(self, watched: Watched) -> Sequence[Door]:
         """The different ways in, the credential that changed last first."""
@@ -83,28 +87,30 @@ class Access:
         found: dict[Mailbox, tuple[UUID, ...]] = {}
         for credential in watched.credentials:
             if credential in servers and credential in sealed:
-                mailbox = self._mailbox(credential, servers[credential], sealed[credential])
+                mailbox = self._mailbox(watched.account_id, credential, servers[credential], sealed[credential])
                 if mailbox is not None:
                     found[mailbox] = (*found.get(mailbox, ()), credential)
         return [Door(mailbox, credentials) for mailbox, credentials in found.items()]
 
-    def _mailbox(self, credential: UUID, about: Json, sealed: Json) -> Mailbox | None:
+    def _mailbox(self, account: UUID, credential: UUID, about: Json, sealed: Json) -> Mailbox | None:
         try:
             password = self._opener.open(credential, sealed).get("imap_password")
         except Unsealable:
             _log.exception("mailbox.unsealable", credential=str(credential))
             return None
-        if not about.get("imap_host") or password is None:
+        bearer = Bearing(account, credential, self.tokens) if uses_oauth2(about) else None
+        if not about.get("imap_host") or (password is None and bearer is None):
             return None
         authorities = self._settings.trust_ca
         return Mailbox(
             about["imap_host"],
             about["imap_port"],
             about["imap_username"],
-            password,
+            password or "",
             about["imap_security"],
             self._settings.allow_insecure_hosts,
             Path(authorities) if authorities else None,
+            bearer,
         )
 
     async def _keep(self, watched: Watched, door: Door, words: str | None) -> None:

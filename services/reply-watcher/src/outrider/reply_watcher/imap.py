@@ -19,6 +19,7 @@ import logging
 import re
 import socket
 import ssl
+from base64 import b64encode
 from collections.abc import Awaitable
 from contextlib import suppress
 from pathlib import Path
@@ -61,6 +62,8 @@ class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc]  # untype
         self.bell = asyncio.Event()
         self.fault = ""
         self.received = 0
+        self.answers: list[str] = []
+        """To the challenges of the log-in under way; beyond these each is answered with an empty line."""
         self._held: list[bytes] = []
 
     def data_received(self, d: bytes) -> None:
@@ -94,6 +97,14 @@ class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc]  # untype
         if _RUNG.match(line):
             self.bell.set()
         return super()._handle_line(line, current_cmd)
+
+    def _continuation(self, line: bytes) -> None:
+        pending = self.pending_sync_command
+        if pending is not None and pending.name == "AUTHENTICATE":
+            answer = self.answers.pop(0) if self.answers else ""
+            self.send(answer, scrub=answer or None)
+            return
+        super()._continuation(line)
 
     async def welcome(self, command: bytes) -> None:
         try:
@@ -150,6 +161,26 @@ class Wire:
         """Ask to be let in, and anew what the server offers to those it knows; raises ValueError, Broken."""
         secret = aioimaplib.quoted(password)
         answer = await self.ask("LOGIN", aioimaplib.quoted(username), secret, secret=secret)
+        if answer.result == "OK":
+            self._protocol.state = aioimaplib.AUTH
+            await self._asked(self._protocol.capability())
+        return answer
+
+    async def bear(self, username: str, token: str) -> Answer:
+        """Ask to be let in with an access token (XOAUTH2); raises Broken.
+
+        What is wrong with it comes as a challenge: an empty answer to that brings the verdict.
+        """
+        said = b64encode(f"user={username}\1auth=Bearer {token}\1\1".encode()).decode()
+        arguments = ["XOAUTH2"]
+        if "SASL-IR" in self.offers:
+            arguments.append(said)
+        else:
+            self._protocol.answers.append(said)
+        try:
+            answer = await self.ask("AUTHENTICATE", *arguments, secret=said)
+        finally:
+            self._protocol.answers.clear()
         if answer.result == "OK":
             self._protocol.state = aioimaplib.AUTH
             await self._asked(self._protocol.capability())

@@ -58,7 +58,7 @@ class Session:
             raise Unreachable("a mailbox without TLS is not allowed here")
         wire = await Wire.connect(mailbox, seconds)
         try:
-            answer = await wire.login(mailbox.username, mailbox.password)
+            answer = await _let_in(wire, mailbox)
         except Broken as broken:
             raise Unreachable(broken.words) from None
         except ValueError:
@@ -175,3 +175,21 @@ class Session:
             self._wire.cut("closed")
             raise Broken(f"{name}: {answer.words}")
         return answer.lines
+
+
+async def _let_in(wire: Wire, mailbox: Mailbox) -> Answer:
+    """The server's verdict on password or token; a token that was kept may be withdrawn, so another is tried once.
+
+    Raises what the bearer raises, Broken, ValueError.
+    """
+    if mailbox.bearer is None:
+        return await wire.login(mailbox.username, mailbox.password)
+    if "AUTH=XOAUTH2" not in wire.offers:
+        wire.cut("closed")
+        raise AuthFailed("the server offers no login with OAuth2 (XOAUTH2)")
+    token = await mailbox.bearer.token()
+    answer = await wire.bear(mailbox.username, token.text)
+    if answer.result == "NO" and not token.fresh:
+        token = await mailbox.bearer.token(but_not=token.text)
+        answer = await wire.bear(mailbox.username, token.text)
+    return answer

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple, Protocol
 
 Security = Literal["tls", "starttls", "none"]
 
@@ -30,6 +30,22 @@ class Broken(MailboxFailed):
     """The session ended in the middle: lost, silent or unreadable."""
 
 
+class Token(NamedTuple):
+    """An OAuth2 access token."""
+
+    text: str
+    fresh: bool
+    """False: it was kept since an earlier log-in, and may have been withdrawn."""
+
+
+class Bearer(Protocol):
+    """Has the access tokens of one account."""
+
+    async def token(self, but_not: str = "") -> Token:
+        """A token other than the one that was refused. Raises AuthFailed and Unreachable, nothing else."""
+        ...
+
+
 @dataclass(frozen=True)
 class Mailbox:
     """Where the mail is and how to get in."""
@@ -43,6 +59,8 @@ class Mailbox:
     """Whether a password may be sent in the clear (security "none")."""
     authority: Path | None = None
     """A PEM file of certification authorities to trust besides the system's."""
+    bearer: Bearer | None = None
+    """Log in with its tokens (XOAUTH2), not with the password."""
 
 
 def backoff_seconds(failures: int) -> float:

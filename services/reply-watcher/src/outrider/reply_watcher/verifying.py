@@ -25,6 +25,7 @@ class Verifying:
         mailbox = await self._access.mailbox_of(inquiry.account_id, inquiry.subject_id)
         if mailbox is None:
             return "There is no mailbox of this credential, or its password cannot be opened: set it again."
+        self._access.tokens.forget(inquiry.subject_id)  # one that is kept would say nothing about the grant
         try:
             async with asyncio.timeout(SECONDS):
                 async with await Session.open(mailbox, SECONDS):

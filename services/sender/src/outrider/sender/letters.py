@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from outrider.events.access_tokens import AccessTokens, uses_oauth2
 from outrider.events.campaign import CampaignSettings, StepPlan
 from outrider.events.database import Pool
 from outrider.events.delivery import SendStep
@@ -15,6 +16,7 @@ from outrider.events.rendering import BadTemplate, Template, compile_step
 from outrider.events.service import Settings
 from outrider.events.tokens import Keyring
 from outrider.events.vault import Opener
+from outrider.sender.bearing import Bearing
 from outrider.sender.composing import CampaignPlan, Letter, Mailer, Person, compose
 from outrider.sender.smtp import Server
 
@@ -31,6 +33,8 @@ class Letters:
         self._tables = tables
         self._keys = Keyring.parse(settings.hash_key)
         self._opener = Opener(settings.seal_private_key)
+        self.tokens = AccessTokens(settings, log, self._opener)
+        """Of the credentials that log in with OAuth2."""
         self._templates: OrderedDict[tuple[UUID, int, int], Template | BadTemplate] = OrderedDict()
 
     async def letter(self, job: SendStep, mailer: Mailer) -> Letter | None:
@@ -99,7 +103,7 @@ class Letters:
         )
 
     async def mailer(self, account: UUID, credential: UUID) -> Mailer | None:
-        """The credential with its password opened; None where it is gone. Raises Unsealable."""
+        """The credential with its secrets opened; None where it is gone. Raises Unsealable."""
         about = await self._read(account, credential, "server")
         sealed = await self._read(account, credential, "secrets")
         if about is None or sealed is None:
@@ -112,7 +116,8 @@ class Letters:
                 about["smtp_port"],
                 about["smtp_security"],
                 about["smtp_username"],
-                secrets["smtp_password"],
+                secrets.get("smtp_password", ""),
+                Bearing(account, credential, self.tokens) if uses_oauth2(about) else None,
                 hostname=domain_of(about["from_email"]),
                 allow_insecure=self._settings.allow_insecure_hosts,
                 authorities=Path(authorities) if authorities else None,

@@ -2,10 +2,26 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple, Protocol
 
 Stage = Literal["address", "mail", "rcpt", "data", "dot"]
 """Where a message was refused: before any connection, at one of three commands, or by the answer to its final dot."""
+
+
+class Token(NamedTuple):
+    """An OAuth2 access token."""
+
+    text: str
+    fresh: bool
+    """False: it was kept since an earlier log-in, and may have been withdrawn."""
+
+
+class Bearer(Protocol):
+    """Has the access tokens of one account."""
+
+    async def token(self, but_not: str = "") -> Token:
+        """A token other than the one that was refused. Raises LoginRefused and Lost, nothing else."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -19,6 +35,8 @@ class Server:
     username: str = ""
     """Empty: no login is attempted."""
     password: str = field(default="", repr=False)
+    bearer: Bearer | None = None
+    """Log in with its tokens (XOAUTH2), not with a password."""
     hostname: str = "localhost"
     """The name we say in EHLO: never asked of the system, whose resolver may block for seconds."""
     allow_insecure: bool = False

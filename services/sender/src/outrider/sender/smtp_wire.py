@@ -9,19 +9,18 @@ import re
 import ssl
 from contextlib import suppress
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 from socket import SOCK_STREAM
 
 from aiosmtplib.errors import SMTPException, SMTPResponseException, SMTPTimeoutError
 from aiosmtplib.protocol import SMTPProtocol
 
+from outrider.events.public_addresses import is_public
 from outrider.sender.smtp_outcomes import Server, Timeouts
 from outrider.sender.smtp_verdicts import PERMANENT, Reply
 
 UNASKED_MAX = 4096
 ADDRESSES_TRIED = 4
-NAT64 = IPv6Network("64:ff9b::/96")
 
 
 class Lost(Exception):  # what happened, not an error of ours
@@ -155,18 +154,6 @@ def tls_context(authorities: Path | None) -> ssl.SSLContext:
     if authorities is not None:
         context.load_verify_locations(authorities)
     return context
-
-
-def is_public(text: str) -> bool:
-    """Answer whether the address lies outside every private, loopback, link-local and reserved range."""
-    address = ip_address(text.partition("%")[0])
-    if isinstance(address, IPv6Address):
-        inside = IPv4Address(int(address) & 0xFFFFFFFF) if address in NAT64 else address.sixtofour
-        if inside is not None:
-            return is_public(str(inside))
-        if address.is_site_local:
-            return False
-    return address.is_global and not (address.is_multicast or address.is_reserved)
 
 
 async def resolve(server: Server, timeout_seconds: float) -> list[str]:

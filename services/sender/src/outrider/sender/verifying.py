@@ -30,6 +30,7 @@ class Verifying:
             return "The password cannot be opened: set it again."
         if mailer is None:
             return "There is no such credential any more."
+        self._letters.tokens.forget(inquiry.subject_id)  # one that is kept would say nothing about the grant
         async with asyncio.timeout(SECONDS + 1):
             reason = await smtp.verify(mailer.server, SECONDS)
         return "" if reason is None else without_secrets(reason, mailer.server.username, mailer.server.password)
