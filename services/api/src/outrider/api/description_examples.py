@@ -25,6 +25,7 @@ BY_NAME: Final[dict[str, Any]] = {
     "delay_minutes": 0,
     "email": "ada@example.com",
     "end": "17:00",
+    "event": 42,
     "field": "campaign.name",
     "first_name": "Ada",
     "from_email": "ann@outreach.example",
