@@ -124,7 +124,10 @@ async def test_oauth2_stands_in_the_place_of_passwords(gateway: System, client: 
 
 async def test_a_consent_goes_to_no_other_server_than_it_was_given_for(client: httpx.AsyncClient) -> None:
     _, one = await made(client, smtp_password=None, oauth2=OAUTH2, **MAILBOX)
-    token, secret = "smtp_credential.oauth2.refresh_token", "smtp_credential.oauth2.client_secret"
+    token, secret = (
+        "smtp_credential.oauth2.refresh_token",
+        "smtp_credential.oauth2.client_secret",
+    )  # pragma: allowlist secret
     for moved in ("smtp_host", "imap_host"):
         assert fields(await patched(client, one, **{moved: "elsewhere.example.com"})) == [token]
     for moved in ("smtp_username", "imap_username"):
