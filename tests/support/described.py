@@ -35,7 +35,8 @@ def operation_of(method: str, path: str) -> tuple[str, Schema] | None:
 
 
 def compare(response: httpx.Response) -> None:
-    """The answer, read already, has a status, a type and a body that the description has."""
+    """The answer, read already, has a status, a type and a body that the description has, and the headers of all."""
+    _guarded(response)
     request = response.request
     path = urlsplit(str(request.url)).path
     found = operation_of(request.method, path)
@@ -57,6 +58,16 @@ def compare(response: httpx.Response) -> None:
         flaws = _flaws(request.method if request.method != "HEAD" else "GET", template, response.status_code, media)
         found_flaws = [f"{list(one.instance_path)}: {one.message}" for one in flaws.iter_errors(response.json())]
         assert not found_flaws, f"{said}: {found_flaws} in {response.text[:1000]}"
+
+
+def _guarded(response: httpx.Response) -> None:
+    """Nobody guesses its type or keeps it; a page loads, frames and tells nothing."""
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "no-store" in response.headers["cache-control"]
+    if response.headers.get("content-type", "").startswith("text/html"):
+        assert "default-src 'none'" in response.headers["content-security-policy"]
+        assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
+        assert response.headers["referrer-policy"] == "no-referrer"
 
 
 async def as_described(response: httpx.Response) -> None:
