@@ -221,7 +221,7 @@ class Inbox:
             seal_private_key=self.keys.seal_private_key,
             allow_insecure_hosts=True,
         )
-        return Access(settings, self.watcher.pool)
+        return Access(settings, self.watcher.pool, Log(self.watcher.pool, self.watcher.clock))
 
     def watchers(self) -> Watchers:
         """One replica."""
