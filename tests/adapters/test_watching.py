@@ -8,14 +8,19 @@ from uuid import uuid4
 import pytest
 
 from outrider.events.leases import take
+from outrider.events.mailbox import MailboxOpened, MailboxRefused
 from outrider.reply_watcher.watching import Watchers
 from tests.kernel.until import until
 from tests.support.inbox import ANN, PASSWORD, Inbox, inbox, reply
 from tests.support.mail import imap_server
 
 EVE = "eve@sales.example"
-REFUSED = {"reply": "[AUTHENTICATIONFAILED] Invalid authentication credentials."}
-"""As the server puts it."""
+REFUSED = {
+    "reply": "[AUTHENTICATIONFAILED] Invalid authentication credentials.",
+    "advice": "Check user name and password. "
+    "It is tried again when the credential is changed (PATCH), and every few hours.",
+}
+"""As the server puts it, and what we say to that."""
 
 
 @pytest.fixture
@@ -98,6 +103,9 @@ async def test_a_wrong_password_is_told_and_not_repeated_until_it_changes_and_hu
         await answered(box, 3)
         assert await error(box) == {"reply": None}
         assert box.server.connections == 3
+    found, _, _ = await box.watcher.log.read_after(0, {"MailboxRefused", "MailboxOpened"}, 100)
+    ids = {"credential_id": box.credential, "mailbox_id": box.mailbox}
+    assert [item.event for item in found] == [MailboxRefused(**ids), MailboxOpened(**ids)]
 
 
 async def test_a_wrong_password_of_one_campaign_leaves_the_shared_mailbox_watched_by_the_other(box: Inbox) -> None:
@@ -105,6 +113,10 @@ async def test_a_wrong_password_of_one_campaign_leaves_the_shared_mailbox_watche
     await box.add(newer, password="typo")
     async with running(box.watchers()):
         await answered(box, 1)
+        assert box.server.connections == 2
+        await box.server.drop_connections()
+        await answered(box, 2)
+        assert box.server.connections == 3, "the one that was refused is left alone"
     assert await error(box) is None
     assert await box.words(newer, "imap_error") == REFUSED
 

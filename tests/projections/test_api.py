@@ -29,6 +29,7 @@ from outrider.events.enrollment import (
 )
 from outrider.events.ids import delivery_id, new_id
 from outrider.events.inbound import BounceReceived, OptOutReceived
+from outrider.events.mailbox import MailboxOpened, MailboxRefused
 from outrider.events.message import Event
 from outrider.events.outreach import OutreachCreated
 from tests.support.api_events import (
@@ -89,6 +90,8 @@ async def a_full_life(found: Facts) -> None:
     disabled = CredentialDisabled(credential_id=CREDENTIAL, campaign_id=CAMPAIGN, reason="auth_failed")
     enabled = CredentialReenabled(credential_id=CREDENTIAL, campaign_id=CAMPAIGN)
     await found.record("dispatcher", stream, disabled, enabled)
+    shut, opened = (kind(credential_id=CREDENTIAL, mailbox_id=CREDENTIAL) for kind in (MailboxRefused, MailboxOpened))
+    await found.record("reply_watcher", f"mailbox-{CREDENTIAL}", shut, opened, shut)
     await found.dispatch(range(50, 60), batch_number=2)
     await found.settle(50, 1, "unknown")
     await found.settle(51, 1, "bounced")

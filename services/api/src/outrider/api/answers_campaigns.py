@@ -73,6 +73,10 @@ class CredentialShown(Answer):
     """The server's words, while it is disabled."""
     imap_error: str | None
     """The server's words, while its mailbox cannot be read."""
+    imap_refused_at: datetime | None
+    """Since when the mailbox refuses the log-in."""
+    imap_advice: str | None
+    """What to do about that."""
 
 
 class Rates(Answer):

@@ -79,7 +79,7 @@ class NewSmtpCredential(Body):
 
     shown = frozenset({
         "id", "sent_today", "remaining_today", "sends", "bounces", "bounce_rate", "disabled_at", "disabled_reason",
-        "smtp_error", "imap_error",
+        "smtp_error", "imap_error", "imap_refused_at", "imap_advice",
     })  # fmt: skip
 
     label: Name | None = None

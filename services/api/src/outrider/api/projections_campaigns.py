@@ -29,6 +29,7 @@ from outrider.events.credential import (
     QuotaReleased,
 )
 from outrider.events.database import Db
+from outrider.events.mailbox import MailboxOpened, MailboxRefused
 from outrider.events.message import Recorded
 
 ADD_CREDENTIALS = """
@@ -230,6 +231,27 @@ async def credential_removed(db: Db, events: Sequence[Recorded[CredentialRemoved
         "as r (credential_id, at) where c.credential_id = r.credential_id",
         [item.event.credential_id for item in gone],
         [item.business_at for item in gone],
+    )
+
+
+@tables.on(MailboxRefused)
+async def mailbox_refused(db: Db, events: Sequence[Recorded[MailboxRefused]]) -> None:
+    """The credentials show since when their mailbox refuses them."""
+    refused = last_of(events, lambda event: event.credential_id)
+    await db.execute(
+        "update credentials c set imap_refused_at = r.at from unnest($1::uuid[], $2::timestamptz[]) "
+        "as r (credential_id, at) where c.credential_id = r.credential_id",
+        [item.event.credential_id for item in refused],
+        [item.business_at for item in refused],
+    )
+
+
+@tables.on(MailboxOpened)
+async def mailbox_opened(db: Db, events: Sequence[Recorded[MailboxOpened]]) -> None:
+    """The credentials' mailboxes let us in."""
+    await db.execute(
+        "update credentials set imap_refused_at = null where credential_id = any($1)",
+        [item.event.credential_id for item in events],
     )
 
 

@@ -31,6 +31,7 @@ where c.account_id = $1 and c.campaign_id = $2 and c.deleted_at is null
 """
 CREDENTIALS: Final = """
 select c.credential_id, c.position, c.daily_limit, c.follow_ups_exempt, c.disabled_at, c.disabled_reason,
+    c.imap_refused_at,
     coalesce(n.sends, 0) as sends, coalesce(n.bounces, 0) as bounces,
     coalesce(d.accepted, 0) as sent_today, coalesce(d.claimed, 0) as claimed_today
 from credentials c
@@ -168,15 +169,16 @@ async def shown_credentials(call: Call, rows: Sequence[Row]) -> list[Json]:
     ids = [row["credential_id"] for row in rows]
     pool, account = call.gateway.log_pool, call.account_id
     servers = await vault.get_many(pool, account, ids, "server")
-    said = {
-        name: {owner: value.get("reply") for owner, value in (await vault.get_many(pool, account, ids, name)).items()}
-        for name in ("smtp_error", "imap_error")
-    }
+    said = {name: await vault.get_many(pool, account, ids, name) for name in ("smtp_error", "imap_error")}
     return [
         {
             **_credential(row, servers.get(row["credential_id"], {})),
-            "smtp_error": said["smtp_error"].get(row["credential_id"]) if row["disabled_at"] is not None else None,
-            "imap_error": said["imap_error"].get(row["credential_id"]),
+            "smtp_error": said["smtp_error"].get(row["credential_id"], {}).get("reply")
+            if row["disabled_at"] is not None
+            else None,
+            "imap_error": said["imap_error"].get(row["credential_id"], {}).get("reply"),
+            "imap_refused_at": row["imap_refused_at"],
+            "imap_advice": said["imap_error"].get(row["credential_id"], {}).get("advice"),
         }
         for row in rows
     ]

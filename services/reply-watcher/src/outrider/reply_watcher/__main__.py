@@ -20,7 +20,7 @@ async def build(service: Service) -> None:
     matching = Matching(keys, service.tables, service.work, service.log, service.log_pool)
     recorder = Recorder(service.log, service.log_pool, service.work, service.clock, matching)
     scanner = Scanner(service.work, keys, matching, recorder)
-    access = Access(settings, service.log_pool)
+    access = Access(settings, service.log_pool, service.log)
     watchers = Watchers(service.log_pool, service.tables, access, scanner, settings.imap_poll_seconds)
     correcting = Correcting(service.log, service.clock)
     service.bus.serve("reply_watcher", {ReclassifyInbound: correcting.on_reclassify}, reader.reach)

@@ -1,17 +1,24 @@
 """Access: how to get into a mailbox, from the vault, and what its server said to whoever tried."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import UUID
+from time import monotonic
+from typing import Final
+from uuid import UUID, uuid5
 
 from outrider.events.access_tokens import AccessTokens, uses_oauth2
 from outrider.events.database import Pool
+from outrider.events.errors import Conflict
+from outrider.events.log import Log, Write
+from outrider.events.mailbox import MailboxOpened, MailboxRefused
 from outrider.events.message import Json
 from outrider.events.service import Settings
 from outrider.events.telemetry import logger
 from outrider.events.vault import Opener, Unsealable, get, get_many
 from outrider.reply_watcher.bearing import Bearing
+from outrider.reply_watcher.imap_advice import advice
 from outrider.reply_watcher.imap_session import Session
 from outrider.reply_watcher.imap_values import AuthFailed, Mailbox, MailboxFailed
 from outrider.reply_watcher.scanning import Watched
@@ -23,6 +30,8 @@ where owner = any($1) and name = 'server' and account_id = $3
 on conflict (owner, name) do update set value = excluded.value
 """
 """Only while the credential is there: what a server said may name people, and must not outlive it."""
+SHUT_SECONDS: Final = 3600.0
+"""Where others of a mailbox are let in, a credential that was refused is left alone for so long."""
 ADDRESSES = ("from_email", "smtp_username", "imap_username")
 _log = logger(__name__)
 
@@ -38,10 +47,12 @@ class Door:
 class Access:
     """Opens mailboxes."""
 
-    def __init__(self, settings: Settings, vault: Pool) -> None:
+    def __init__(self, settings: Settings, vault: Pool, log: Log) -> None:
         """`vault` is on the log's database. Raises ValueError where the private key of the settings is none."""
         self._settings = settings
         self._vault = vault
+        self._log = log
+        self._shut: dict[Mailbox, float] = {}
         self._opener = Opener(settings.seal_private_key)
         self.tokens = AccessTokens(settings, vault, self._opener)
         """Of the credentials that log in with OAuth2."""
@@ -53,15 +64,15 @@ class Access:
         one of them was refused.
         """
         failed: MailboxFailed = AuthFailed("no credential that can be opened names this mailbox")
-        for door in await self._doors(watched):
+        for door in self._worth_trying(await self._doors(watched)):
             try:
                 session = await Session.open(door.mailbox)
             except MailboxFailed as now:
-                await self._keep(watched, door, now.words)
+                await self._refused(watched, door, now)
                 failed = failed if isinstance(failed, AuthFailed) and isinstance(now, AuthFailed) else now
                 continue
             try:
-                await self._keep(watched, door, None)
+                await self._opened(watched, door)
             except BaseException:
                 await session.close()
                 raise
@@ -113,9 +124,43 @@ class Access:
             bearer,
         )
 
-    async def _keep(self, watched: Watched, door: Door, words: str | None) -> None:
-        """The server's words stand with these credentials; None: nothing is wrong, and nothing stands there."""
+    def _worth_trying(self, doors: Sequence[Door]) -> Sequence[Door]:
+        """Those that did not refuse us a while ago; all of them where no other is left."""
+        now = monotonic()
+        return [door for door in doors if self._shut.get(door.mailbox, 0) <= now] or doors
+
+    async def _refused(self, watched: Watched, door: Door, failed: MailboxFailed) -> None:
+        """The server's words stand with these credentials; a refused log-in is recorded, and what to do is said."""
+        if not isinstance(failed, AuthFailed):
+            await self._keep(watched, door, {"reply": failed.words})
+            return
+        self._shut[door.mailbox] = monotonic() + SHUT_SECONDS
+        said = advice(door.mailbox.host, failed.words, with_token=door.mailbox.bearer is not None)
+        await self._keep(watched, door, {"reply": failed.words, "advice": said})
+        for credential in door.credentials:
+            await self._record(watched, MailboxRefused(credential_id=credential, mailbox_id=watched.mailbox_id))
+
+    async def _opened(self, watched: Watched, door: Door) -> None:
+        """Nothing is wrong with these credentials, and nothing stands there."""
+        self._shut.pop(door.mailbox, None)
+        for credential in await self._keep(watched, door, {"reply": None}):
+            await self._record(watched, MailboxOpened(credential_id=credential, mailbox_id=watched.mailbox_id))
+
+    async def _record(self, watched: Watched, event: MailboxRefused | MailboxOpened) -> None:
+        """It stands in the log, unless it is as it was, or another replica has just said it."""
+        stream = f"mailbox-{event.credential_id}"
+        history = await self._log.read_stream(watched.account_id, stream)
+        before = isinstance(history[-1].event, MailboxRefused) if history else False
+        if before == isinstance(event, MailboxRefused):
+            return
+        cause = uuid5(event.credential_id, f"{event.name}-{len(history)}")
+        with suppress(Conflict):
+            await self._log.append(watched.account_id, Write(stream, len(history), [event], cause))
+
+    async def _keep(self, watched: Watched, door: Door, said: Json) -> Sequence[UUID]:
+        """This stands with the door's credentials; those of which something else was known."""
         kept = await get_many(self._vault, watched.account_id, door.credentials, "imap_error")
-        changed = [one for one in door.credentials if kept.get(one, {}).get("reply") != words]
+        changed = [one for one in door.credentials if kept.get(one, {"reply": None}) != said]
         if changed:
-            await self._vault.execute(KEEP, changed, {"reply": words}, watched.account_id)
+            await self._vault.execute(KEEP, changed, dict(said), watched.account_id)
+        return changed

@@ -63,6 +63,11 @@ class Mailbox:
     """Log in with its tokens (XOAUTH2), not with the password."""
 
 
+def refused_seconds(failures: int) -> float:
+    """Seconds before a log-in that was refused so many times in a row is tried again: 10 min, doubling, at most 6 h."""
+    return min(21_600.0, 600.0 * (1 << min(max(failures, 1) - 1, 10)))
+
+
 def backoff_seconds(failures: int) -> float:
     """Seconds to wait before the next session after so many failures in a row: 5, 10, 20 ... capped at 600."""
     return min(600.0, 5.0 * (1 << min(max(failures, 1) - 1, 10)))

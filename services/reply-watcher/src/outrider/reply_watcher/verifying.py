@@ -6,8 +6,9 @@ from typing import Final
 from outrider.events.bus import Inquiry
 from outrider.events.vault import without_secrets
 from outrider.reply_watcher.access import Access
+from outrider.reply_watcher.imap_advice import advice
 from outrider.reply_watcher.imap_session import Session
-from outrider.reply_watcher.imap_values import MailboxFailed
+from outrider.reply_watcher.imap_values import AuthFailed, MailboxFailed
 
 SECONDS: Final = 25.0
 """Less than whoever asks waits."""
@@ -32,5 +33,8 @@ class Verifying:
                     return ""
         except TimeoutError:
             return "The server did not answer in time."
+        except AuthFailed as refused:
+            words = without_secrets(refused.words, mailbox.username, mailbox.password)
+            return f"{words} {advice(mailbox.host, words, with_token=mailbox.bearer is not None)}"
         except MailboxFailed as failed:
             return without_secrets(failed.words, mailbox.username, mailbox.password)

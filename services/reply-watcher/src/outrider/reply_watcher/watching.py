@@ -10,15 +10,13 @@ from outrider.events.database import Pool, Row, passing
 from outrider.events.leases import release, take
 from outrider.events.telemetry import logger
 from outrider.reply_watcher.access import Access
-from outrider.reply_watcher.imap_values import AuthFailed, MailboxFailed, backoff_seconds
+from outrider.reply_watcher.imap_values import AuthFailed, MailboxFailed, backoff_seconds, refused_seconds
 from outrider.reply_watcher.scanning import Scan, Scanner, Watched
 
 LEASE_SECONDS = 20.0
 LOOK_SECONDS = 1.0
 LULL_SECONDS = 0.2
 """Between a ring and the scan: what comes in a burst is read at once, and a bell that never stops costs little."""
-REFUSED_SECONDS = 600.0
-"""A mailbox that refuses its password is tried again this late, or at once when the credential changes."""
 HELD = "select name from log.leases where name = any($1) and holder <> $2 and until > clock_timestamp()"
 MAILBOXES = "select mailbox_id, account_id, credential_id, changed, since from mailboxes where mailbox_id is not null"
 _log = logger(__name__)
@@ -49,7 +47,8 @@ class Watch:
             await self._scans()
         except MailboxFailed as failed:
             self._failures += 1
-            seconds = REFUSED_SECONDS if isinstance(failed, AuthFailed) else backoff_seconds(self._failures)
+            wait = refused_seconds if isinstance(failed, AuthFailed) else backoff_seconds
+            seconds = wait(self._failures)
             _log.warning("mailbox.failed", mailbox=mailbox_id, kind=type(failed).__name__, again_seconds=seconds)
             return seconds
         except Exception as error:  # noqa: BLE001  # one mailbox's bug must not end the watch over it

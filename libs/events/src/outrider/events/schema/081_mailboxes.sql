@@ -1,0 +1,1 @@
+insert into owners (category, role) values ('mailbox', 'outrider_reply_watcher');
