@@ -241,3 +241,13 @@ def test_a_connection_that_uvloop_refuses_to_write_to_is_broken() -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(story())
+
+
+async def test_what_came_between_noop_and_idle_is_asked_for_once_more() -> None:
+    """Found by the bench: a server that tells an idling client only of what comes later."""
+    quiet, came = b"%t OK done\r\n", b"* 3 EXISTS\r\n%t OK done\r\n"
+    async with scripted(NOOP=[quiet, came], IDLE=b"+ idling\r\n") as (mailbox, _), asyncio.timeout(30):
+        session = await opened(mailbox, 10)
+        await session.uids_after(0)
+        assert await session.wait(60)
+        await session.close()

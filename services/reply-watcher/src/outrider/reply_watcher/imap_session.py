@@ -25,6 +25,9 @@ COMMAND_SECONDS: Final = 30.0
 IDLE_SECONDS: Final = 540.0
 """After nine minutes IDLE is issued anew: home routers forget a silent connection after ten or more."""
 
+SETTLE_SECONDS: Final = 1.0
+"""The first IDLE is short: what came between the NOOP and it, a server that does not tell is asked for once more."""
+
 _PASSING: Final = re.compile(
     r"\[(?:UNAVAILABLE|INUSE|LIMIT|SERVERBUG)\]|too many|simultaneous|try again|temporar|rate limit", re.IGNORECASE
 )
@@ -133,11 +136,12 @@ class Session:
         A doorbell only: what came is for a search to find. Without IDLE it rings at the end at the soonest.
         """
         loop, bell = asyncio.get_running_loop(), self._wire.bell
-        until = loop.time() + seconds
+        until, seconds_idle = loop.time() + seconds, SETTLE_SECONDS
         while not bell.is_set() and (left := until - loop.time()) > 0:
             if self.idles:
                 await self._good("NOOP")  # not every server tells an idling client what came before
-                await self._wire.idle(min(left, IDLE_SECONDS))
+                await self._wire.idle(min(left, seconds_idle))
+                seconds_idle = IDLE_SECONDS
             else:
                 await self._wire.listen(min(left, IDLE_SECONDS))
                 await self._good("NOOP")  # its answer tells what came

@@ -7,7 +7,7 @@ from typing import NoReturn
 from uuid import UUID, uuid4
 
 from outrider.events.database import Pool, Row, passing
-from outrider.events.leases import release, take
+from outrider.events.leases import release, take_all
 from outrider.events.telemetry import logger
 from outrider.reply_watcher.access import Access
 from outrider.reply_watcher.imap_values import AuthFailed, MailboxFailed, backoff_seconds, refused_seconds
@@ -15,6 +15,8 @@ from outrider.reply_watcher.scanning import Scan, Scanner, Watched
 
 LEASE_SECONDS = 20.0
 LOOK_SECONDS = 1.0
+BEGUN_AT_ONCE = 50
+"""New watches a look: a thousand log-ins in one second would be turned away."""
 LULL_SECONDS = 0.2
 """Between a ring and the scan: what comes in a burst is read at once, and a bell that never stops costs little."""
 HELD = "select name from log.leases where name = any($1) and holder <> $2 and until > clock_timestamp()"
@@ -115,21 +117,28 @@ class Watchers:
         free = [watched for mailbox, watched in wanted.items() if mailbox not in self._tasks]
         rows = await self._log.fetch(HELD, [_lease(watched.mailbox_id) for watched in free], self._me)
         held = {str(row["name"]) for row in rows}
-        for watched in free:
-            lease = _lease(watched.mailbox_id)
-            if lease not in held and await take(self._log, lease, self._me, LEASE_SECONDS) and not self._stopped:
+        next_ones = [watched for watched in free if _lease(watched.mailbox_id) not in held][:BEGUN_AT_ONCE]
+        mine = await self._take([watched.mailbox_id for watched in next_ones])
+        for watched in next_ones:
+            if watched.mailbox_id in mine and not self._stopped:
                 watch = Watch(watched, self._access, self._scanner, self._poll_seconds)
                 task = asyncio.create_task(watch.run(), name=f"watch {watched.mailbox_id}")
                 self._tasks[watched.mailbox_id] = watched, task
+
+    async def _take(self, mailboxes: Collection[UUID]) -> Collection[UUID]:
+        """Those of these whose lease is ours for the next while."""
+        names = {_lease(mailbox): mailbox for mailbox in mailboxes}
+        taken = await take_all(self._log, names, self._me, LEASE_SECONDS) if names else ()
+        return {names[name] for name in taken}
 
     async def _renew(self) -> None:
         """The leases stand for a while; a watch whose lease another replica has is over."""
         now = asyncio.get_running_loop().time()
         if now < self._renewed + LEASE_SECONDS / 4:
             return
-        lost = [one for one in list(self._tasks) if not await take(self._log, _lease(one), self._me, LEASE_SECONDS)]
+        mine = await self._take(list(self._tasks))
         self._renewed = now
-        await self._end(lost)
+        await self._end([one for one in self._tasks if one not in mine])
 
     async def _end(self, mailboxes: Collection[UUID]) -> None:
         """These watches are over, and their leases free."""
