@@ -7,6 +7,8 @@ from uuid import UUID
 
 import asyncpg
 import httpx
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from outrider.events.vault import Opener
 from tests.support.http import CREDENTIAL, UNKNOWN, create, fields, problem
@@ -165,6 +167,25 @@ async def test_what_is_wrong_with_oauth2_is_named(client: httpx.AsyncClient) -> 
     assert await wrong(oauth2=[1]) == ["oauth2"]
     public = {name: value for name, value in OAUTH2.items() if name != "client_secret"}
     assert (await client.post(path, json={"smtp_credential": {**base, "oauth2": public}})).status_code == 201
+
+
+async def test_a_key_to_sign_with_is_sealed_and_a_bad_one_refused(gateway: System, client: httpx.AsyncClient) -> None:
+    private = rsa.generate_private_key(65537, 2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    key = {"domain": "Example.com.", "selector": "s1", "private_key": private.decode()}
+    _, one = await made(client, dkim=key)
+    shown = (await client.get(one)).json()
+    assert shown["dkim"] == {"domain": "example.com", "selector": "s1"}
+    assert (await patched(client, one, **{**shown, "label": "Other"})).json() == {**shown, "label": "Other"}
+    secrets = await secrets_of(gateway, one)
+    assert secrets is not None
+    assert secrets["dkim_private_key"] == private.decode()
+    assert fields(await patched(client, one, dkim={**key, "private_key": "x"})) == ["smtp_credential.dkim.private_key"]
+    assert fields(await patched(client, one, dkim={**key, "domain": "a b"})) == ["smtp_credential.dkim.domain"]
+    gone = await patched(client, one, dkim=None)
+    assert (gone.status_code, gone.json()["dkim"]) == (200, None)
+    assert await secrets_of(gateway, one) == {"smtp_password": "secret-word"}  # pragma: allowlist secret
 
 
 async def test_what_is_wrong_with_a_credential_is_named(client: httpx.AsyncClient) -> None:

@@ -39,6 +39,13 @@ class OAuth2Shown(Answer):
     client_id: str
 
 
+class DkimShown(Answer):
+    """What its messages are signed for. The key is shown nowhere."""
+
+    domain: str
+    selector: str
+
+
 class CredentialShown(Answer):
     """A mail account of a campaign. Its passwords are shown nowhere."""
 
@@ -52,6 +59,7 @@ class CredentialShown(Answer):
     smtp_security: Security | None
     smtp_username: str | None
     oauth2: OAuth2Shown | None
+    dkim: DkimShown | None
     imap_host: str | None
     imap_port: int | None
     imap_security: Security | None

@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Mapping
+from secrets import token_urlsafe
 from typing import Annotated, Any, Final, Literal, cast
 from urllib.parse import urlsplit
 
@@ -10,12 +11,16 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from outrider.api.bodies import Body, Context, Int, Name, wrong
 from outrider.events.access_tokens import CLIENT_SECRET, REFRESH_TOKEN
+from outrider.events.dkim_signing import BadKey, check_key
 from outrider.events.ids import BadAddress, parse_address
 from outrider.events.oauth import LONGEST_TOKEN, PROVIDERS, is_token_url
 
 Security = Literal["tls", "starttls", "none"]
 IMAP: Final = ("imap_host", "imap_port", "imap_username", "imap_password")
 IMAP_OAUTH2: Final = ("imap_host", "imap_port", "imap_username")
+DKIM_KEY: Final = "dkim_private_key"
+UNCHANGED: Final = token_urlsafe(32)
+"""Stands for a secret that nobody can show; no client can know it."""
 SMTPS: Final = 465
 IMAPS: Final = 993
 IMAP_PORT: Final = 143
@@ -74,6 +79,33 @@ class OAuth2(Body):
         return {"provider": self.provider, "client_id": self.client_id}
 
 
+class Dkim(Body):
+    """What messages are signed with here (RFC 6376). The key is sealed like a password."""
+
+    domain: Annotated[str, Field(max_length=_LONGEST_HOST)]
+    selector: Annotated[str, Field(max_length=_LONGEST_HOST)]
+    private_key: Annotated[str, Field(max_length=16_384)] = Field(repr=False)
+    """RSA, in PEM."""
+
+    @field_validator("domain", "selector")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        name = value.strip().lower().rstrip(".")
+        if not all(_LABEL.fullmatch(label) for label in name.split(".")):
+            raise wrong("must be a name of the DNS")
+        return name
+
+    @field_validator("private_key")
+    @classmethod
+    def _key(cls, value: str) -> str:
+        if value != UNCHANGED:
+            try:
+                check_key(value)
+            except BadKey as bad:
+                raise wrong(str(bad)) from None
+        return value
+
+
 class NewSmtpCredential(Body):
     """A customer's mail account. Passwords are sealed before anything is kept."""
 
@@ -92,6 +124,7 @@ class NewSmtpCredential(Body):
     from_name: Annotated[str, Field(max_length=200)] | None = None
     from_email: str | None = Field(default=None, validate_default=True)
     reply_to: str | None = None
+    dkim: Dkim | None = None
     daily_limit: Annotated[Int, Field(ge=1, le=100_000)]
     follow_ups_exempt: bool = False
     imap_host: Annotated[str | None, BeforeValidator(_present)] = None
@@ -171,6 +204,8 @@ class NewSmtpCredential(Body):
         }
         if self.oauth2 is not None:
             server["oauth2"] = self.oauth2.shown_part()
+        if self.dkim is not None:
+            server["dkim"] = {"domain": self.dkim.domain, "selector": self.dkim.selector}
         if self.imap_host is not None:
             server |= {
                 "imap_host": self.imap_host,
@@ -188,6 +223,7 @@ class NewSmtpCredential(Body):
             "imap_password": self.imap_password,
             CLIENT_SECRET: None if grant is None else grant.client_secret,
             REFRESH_TOKEN: None if grant is None else grant.refresh_token,
+            DKIM_KEY: None if self.dkim is None else self.dkim.private_key,
         }
         return {name: secret for name, secret in given.items() if secret is not None}
 

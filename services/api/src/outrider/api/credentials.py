@@ -10,10 +10,10 @@ from litestar import Response, delete, get, patch, post
 from outrider.api import queries_campaigns as queries
 from outrider.api.answers_campaigns import CredentialShown, Reenabled, Verified
 from outrider.api.bodies_campaigns import MOST_CREDENTIALS
-from outrider.api.bodies_credentials import NewSmtpCredential, SmtpCredentialBody
+from outrider.api.bodies_credentials import DKIM_KEY, UNCHANGED, NewSmtpCredential, SmtpCredentialBody
 from outrider.api.describing import PAGE, tells
 from outrider.api.gateway import Asked, Call
-from outrider.api.merging_credentials import UNCHANGED, merged
+from outrider.api.merging_credentials import merged
 from outrider.api.paging import as_id
 from outrider.api.problems import ValidationFailed
 from outrider.events import vault
@@ -34,7 +34,7 @@ VERIFY_SECONDS: Final = 28.0
 NOT_ASKED: Final = "The server was not asked: no service that can is answering. Try again."
 ENTRY: Final = ("smtp_host", "smtp_port", "smtp_security", "smtp_username", "oauth2")
 """What a log-in depends on, beside the secrets."""
-NO_LOGIN: Final = frozenset({"imap_password"})
+NO_LOGIN: Final = frozenset({"imap_password", DKIM_KEY})
 """Secrets that do not let it in at its SMTP server."""
 ONE: Final = """
 select daily_limit, follow_ups_exempt

@@ -23,6 +23,7 @@ BY_NAME: Final[dict[str, Any]] = {
     "custom": {"role": "Countess"},
     "daily_limit": 200,
     "delay_minutes": 0,
+    "dkim": None,
     "email": "ada@example.com",
     "end": "17:00",
     "event": 42,

@@ -1,15 +1,12 @@
 """A PATCH of a credential: what stands in the place of what it leaves out. Pure."""
 
 from collections.abc import Mapping
-from secrets import token_urlsafe
 from typing import Any, Final, cast
 
-from outrider.api.bodies_credentials import by_port
+from outrider.api.bodies_credentials import UNCHANGED, by_port
 from outrider.events.access_tokens import CLIENT_SECRET
 
 WRAPPER: Final = "smtp_credential"
-UNCHANGED: Final = token_urlsafe(32)
-"""Stands for a secret that nobody can show; no client can know it."""
 SERVERS: Final = ("smtp_host", "smtp_username", "imap_host", "imap_username")
 
 
@@ -35,7 +32,10 @@ def merged(body: object, server: Mapping[str, Any], limits: Mapping[str, Any], s
         port = changes.get(f"{part}_port", former[f"{part}_port"])
         if port is None or (port != former[f"{part}_port"] and former[f"{part}_security"] == by_port(former, part)):
             del former[f"{part}_security"]
+    signing = former.get("dkim")
     after = {**former, **changes}
+    if isinstance(signing, dict) and isinstance(given_key := changes.get("dkim", {}), dict):
+        after["dkim"] = {**signing, "private_key": UNCHANGED, **given_key}
     if grant is not None and after.get("smtp_password") is None:
         after["oauth2"] = _granted(changes, former, cast("dict[str, object]", grant), sealed)
     return {**whole, WRAPPER: after}

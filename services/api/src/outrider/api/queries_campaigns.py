@@ -196,6 +196,7 @@ def _credential(row: Row, server: Json) -> Json:
         "smtp_security": server.get("smtp_security"),
         "smtp_username": server.get("smtp_username"),
         "oauth2": server.get("oauth2"),
+        "dkim": server.get("dkim"),
         "imap_host": server.get("imap_host"),
         "imap_port": server.get("imap_port"),
         "imap_security": server.get("imap_security"),

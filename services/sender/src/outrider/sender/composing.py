@@ -6,6 +6,7 @@ from datetime import datetime
 
 from outrider.events.campaign import CampaignSettings, StepPlan
 from outrider.events.delivery import SendStep
+from outrider.events.dkim_signing import DkimKey, sign
 from outrider.events.ids import delivery_id, domain_of
 from outrider.events.message import Json
 from outrider.events.mime import Mail, build
@@ -32,6 +33,7 @@ class Mailer:
     from_email: str
     from_name: str | None
     reply_to: str | None
+    dkim: DkimKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ def compose(letter: Letter, keys: Keyring, public_url: str, date: datetime) -> b
     domain = domain_of(letter.mailer.from_email)
     first = message_id(keys, delivery_id(job.enrollment_id, 1), letter.thread_domain)
     threaded = letter.step.thread and job.position > 1
-    return build(
+    return written(
+        letter.mailer,
         Mail(
             delivery=job.delivery_id,
             message_id=message_id(keys, job.delivery_id, domain),
@@ -90,8 +93,14 @@ def compose(letter: Letter, keys: Keyring, public_url: str, date: datetime) -> b
             in_reply_to=first if threaded else None,
             references=(first,) if threaded else (),
             unsubscribe_url=leave if settings.unsubscribe_header else None,
-        )
+        ),
     )
+
+
+def written(mailer: Mailer, mail: Mail) -> bytes:
+    """The mail as its mailer sends it: signed, where it has a key. Raises BadHeader."""
+    content = build(mail)
+    return content if mailer.dkim is None else sign(content, mailer.dkim)
 
 
 def _content(letter: Letter, keys: Keyring, public_url: str, leave: str) -> Rendered:

@@ -10,6 +10,7 @@ from outrider.events.access_tokens import AccessTokens, uses_oauth2
 from outrider.events.campaign import CampaignSettings, StepPlan
 from outrider.events.database import Pool
 from outrider.events.delivery import SendStep
+from outrider.events.dkim_signing import DkimKey
 from outrider.events.ids import address_key, domain_key, domain_of
 from outrider.events.message import Json
 from outrider.events.rendering import BadTemplate, Template, compile_step
@@ -125,6 +126,7 @@ class Letters:
             about["from_email"],
             about.get("from_name"),
             about.get("reply_to"),
+            _signing(about, secrets),
         )
 
     async def _read(self, account: UUID, owner: UUID, name: str) -> Any:  # noqa: ANN401  # a jsonb column
@@ -135,3 +137,8 @@ class Letters:
     def render(self, letter: Letter, date: datetime) -> bytes:
         """The message as it goes into DATA. Raises CannotRender, BadHeader, BadTemplate."""
         return compose(letter, self._keys, self._settings.public_url, date)
+
+
+def _signing(about: Json, secrets: Json) -> DkimKey | None:
+    key, names = secrets.get("dkim_private_key"), about.get("dkim")
+    return None if key is None or names is None else DkimKey(names["domain"], names["selector"], key)

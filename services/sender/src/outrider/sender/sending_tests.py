@@ -18,14 +18,14 @@ from outrider.events.database import Pool
 from outrider.events.ids import domain_of
 from outrider.events.log import Appended, Log, Write
 from outrider.events.message import Json
-from outrider.events.mime import BadHeader, Mail, build
+from outrider.events.mime import BadHeader, Mail
 from outrider.events.rendering import BadTemplate, CannotRender, Merge, Template, merge_of, sample
 from outrider.events.rendering_footer import add_footer
 from outrider.events.telemetry import logger
 from outrider.events.test_send import NoEmailsProvided, SendTest, TestSendEnded, TestSendStarted
 from outrider.events.tokens import Keyring, message_id
 from outrider.events.vault import Entry
-from outrider.sender.composing import Mailer
+from outrider.sender.composing import Mailer, written
 from outrider.sender.letters import Letters
 from outrider.sender.recording import insist
 from outrider.sender.smtp import Accepted, Connections, CredentialFailed
@@ -180,7 +180,8 @@ class SendingTests:
         domain = domain_of(mailer.from_email)
         first = message_id(self._keys, ids[1], domain)
         threaded = step.thread and step.position > 1
-        return build(
+        return written(
+            mailer,
             Mail(
                 delivery=ids[step.position],
                 message_id=message_id(self._keys, ids[step.position], domain),
@@ -194,7 +195,7 @@ class SendingTests:
                 reply_to=mailer.reply_to,
                 in_reply_to=first if threaded else None,
                 references=(first,) if threaded else (),
-            )
+            ),
         )
 
     async def _end(self, command: SendTest, result: _Result) -> None:
