@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outrider.dispatcher.planning import Candidate, Capacity, Planned, PlanTooLong, Spacing, plan
-from outrider.dispatcher.windows import Window
+from outrider.events.windows import Window
 
 START = datetime(2026, 11, 23, 10, tzinfo=UTC)  # a Monday
 FIRST, SECOND = UUID(int=1), UUID(int=2)

@@ -26,7 +26,7 @@ from outrider.dispatcher.planning import (
     retime,
     timed,
 )
-from outrider.dispatcher.windows import Window
+from outrider.events.windows import Window
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)  # a Wednesday
 FIRST, SECOND = UUID(int=1), UUID(int=2)

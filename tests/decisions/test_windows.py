@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outrider.dispatcher.windows import Window, is_open, next_close, next_open
+from outrider.events.windows import Window, is_open, next_close, next_open
 
 EVERY_DAY = frozenset(range(7))
 WEEKDAYS = frozenset(range(5))

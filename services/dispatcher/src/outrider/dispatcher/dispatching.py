@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice, repeat
 from sys import intern
@@ -17,9 +17,8 @@ from outrider.dispatcher.enrollment import Enrollment, Schedule, Who, enrollment
 from outrider.dispatcher.facts import CredentialUse, Pending
 from outrider.dispatcher.mx import MxResolver
 from outrider.dispatcher.planning import Candidate, Planned, PlanTooLong, plan
-from outrider.dispatcher.windows import CONTACT, Window
 from outrider.events import vault
-from outrider.events.campaign import BatchDispatched, BatchPlanned, SendWindow
+from outrider.events.campaign import BatchDispatched, BatchPlanned
 from outrider.events.enrollment import SkipKind
 from outrider.events.errors import Conflict
 from outrider.events.ids import BadAddress, domain_of, parse_address, shard
@@ -27,12 +26,12 @@ from outrider.events.log import Write
 from outrider.events.message import Event, Json
 from outrider.events.telemetry import logger
 from outrider.events.todo import Todo
+from outrider.events.windows import CONTACT, window_of
 
 PEOPLE: Final = 1000
 """Read from the vault at once."""
 MX_SECONDS: Final = 3.0
 """Of a handler; what is not answered by then goes out."""
-DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 OUTCOME = """
 select count(*) filter (where type = 'StepsScheduled') as scheduled,
     count(*) filter (where type = 'EnrollmentSkipped') as skipped,
@@ -72,14 +71,6 @@ class Dispatch:
 def plan_key(campaign_id: UUID, dispatch_id: UUID) -> str:
     """The key of the to-do that plans this dispatch."""
     return f"{campaign_id}:{dispatch_id}"
-
-
-def window_of(given: SendWindow | None) -> Window | None:
-    """The campaign's window as the planner takes it."""
-    if given is None:
-        return None
-    days = frozenset(DAYS.index(day) for day in given.days)
-    return Window(days, time.fromisoformat(given.start), time.fromisoformat(given.end), given.timezone)
 
 
 def plan_for(  # noqa: PLR0913, PLR0917  # the planner's own arguments

@@ -11,7 +11,7 @@ from heapq import heapify, heappop, heapreplace
 from typing import Final, Literal, TypeVar
 from uuid import UUID
 
-from outrider.dispatcher.windows import DAY, EPOCH_ORDINAL, Openings, Window, ceil_seconds, openings
+from outrider.events.windows import DAY, EPOCH_ORDINAL, Openings, Window, ceil_seconds, openings
 
 Q = TypeVar("Q")
 Spacing = Literal["batch", "credential"]

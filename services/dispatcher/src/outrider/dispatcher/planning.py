@@ -23,7 +23,7 @@ from outrider.dispatcher.retiming import (
     retime,
     timed,
 )
-from outrider.dispatcher.windows import DAY, Openings, Window, ceil_seconds, moment
+from outrider.events.windows import DAY, Openings, Window, ceil_seconds, moment
 
 __all__ = [
     "LONGEST_DAYS",

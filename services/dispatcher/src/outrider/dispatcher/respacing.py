@@ -10,7 +10,7 @@ from uuid import UUID
 from outrider.dispatcher import facts
 from outrider.dispatcher.campaign import Campaign, campaign
 from outrider.dispatcher.desk import Desk, chunks
-from outrider.dispatcher.dispatching import campaign_state, window_of
+from outrider.dispatcher.dispatching import campaign_state
 from outrider.dispatcher.holds import release
 from outrider.dispatcher.planning import (
     OpenEnrollment,
@@ -23,7 +23,6 @@ from outrider.dispatcher.planning import (
     timed,
 )
 from outrider.dispatcher.returning import after_return
-from outrider.dispatcher.windows import CONTACT
 from outrider.events import vault
 from outrider.events.campaign import CampaignSettings, RetimedStep, StepsRetimed
 from outrider.events.database import Row
@@ -32,6 +31,7 @@ from outrider.events.ids import new_id
 from outrider.events.inbound import AutoReplyReceived
 from outrider.events.log import Write
 from outrider.events.todo import Todo
+from outrider.events.windows import CONTACT, window_of
 
 Reason = Literal["resumed", "sent_late", "settings_changed", "hand_over", "plan_opened", "window_missed", "away"]
 OPEN = """

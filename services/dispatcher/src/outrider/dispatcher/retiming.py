@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from outrider.dispatcher.pacing import BATCH, Capacity, Lane, Ledger, Pace, Spacing, first_ready
-from outrider.dispatcher.windows import DAY, Openings, Window, ceil_seconds, moment
+from outrider.events.windows import DAY, Openings, Window, ceil_seconds, moment
 
 Rank = tuple[bool, int, bytes]
 

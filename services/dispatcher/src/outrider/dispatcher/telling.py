@@ -10,12 +10,10 @@ from uuid import UUID
 
 from outrider.dispatcher import facts
 from outrider.dispatcher.desk import Desk
-from outrider.dispatcher.dispatching import window_of
 from outrider.dispatcher.enrollment import Who, enrollment, stop_suppressed
 from outrider.dispatcher.holds import retime_campaign
 from outrider.dispatcher.plans import Limited, within_plans
 from outrider.dispatcher.stopping import cause_of
-from outrider.dispatcher.windows import Window, next_close, next_open
 from outrider.events import vault
 from outrider.events.bus import Bus
 from outrider.events.campaign import CampaignSettings
@@ -23,6 +21,7 @@ from outrider.events.claims import Places
 from outrider.events.delivery import SendStep
 from outrider.events.ids import delivery_id, partition
 from outrider.events.todo import Todo, move
+from outrider.events.windows import Window, next_close, next_open, window_of
 
 OUTSTANDING: Final = 20
 """Told at once per credential and not settled."""

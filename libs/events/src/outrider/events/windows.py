@@ -16,12 +16,16 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from outrider.events.campaign import SendWindow
+
 DAY: Final = 86_400
 """Seconds of a UTC day."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 EPOCH_ORDINAL: Final = EPOCH.toordinal()
 CONTACT: Final = "contact"
 """The `zone` of a window that follows each contact's own zone."""
+
+DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 _SECOND: Final = timedelta(seconds=1)
 _BEFORE_UTC: Final = 2  # no zone's date is further behind, the span of a day in which the clock changed included
@@ -40,6 +44,14 @@ class Window:
         """Leave no window that a search would never leave."""
         if not self.start < self.end or not self.days & frozenset(range(7)):
             raise ValueError("a window needs a start before its end and at least one day from 0 to 6")
+
+
+def window_of(given: SendWindow | None) -> Window | None:
+    """The campaign's window as it is worked out here."""
+    if given is None:
+        return None
+    days = frozenset(DAYS.index(day) for day in given.days)
+    return Window(days, time.fromisoformat(given.start), time.fromisoformat(given.end), given.timezone)
 
 
 class Openings:
