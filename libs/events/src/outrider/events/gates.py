@@ -45,7 +45,7 @@ from outrider.events.inbound import (
     OptOutReceived,
     ReplyReceived,
 )
-from outrider.events.message import Event
+from outrider.events.message import Event, Recorded
 
 GateName = Literal["campaign", "stop", "suppression", "plan", "quota", "window", "credential"]
 OPEN = ""
@@ -104,8 +104,12 @@ def effect(event: Event) -> str | None:  # noqa: C901, PLR0911, PLR0912  # one l
             return "bounced"
         case EnrollmentUnsubscribed() | ContactUnsubscribed() | OptOutReceived():
             return "unsubscribed"
-        case EnrollmentStopped() | EnrollmentFinished() | EnrollmentSkipped(at_dispatch=True):
+        case EnrollmentStopped():
             return "stopped"
+        case EnrollmentFinished():
+            return "finished"
+        case EnrollmentSkipped(at_dispatch=True):
+            return "skipped"
         case ContactDeleted() | ContactForgotten():
             return "contact_deleted"
         case ComplaintReceived():
@@ -144,3 +148,8 @@ def closed_by(events: Iterable[Event]) -> str:
         if found is not None:
             reason = found
     return reason
+
+
+def last_word(history: Iterable[Recorded[Event]]) -> Recorded[Event] | None:
+    """The event that closed the gate of a stream with this history, or opened it again; None: it always stood open."""
+    return next((item for item in reversed(list(history)) if effect(item.event) is not None), None)

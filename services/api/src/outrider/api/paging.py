@@ -31,7 +31,11 @@ class Page:
     def cut(self, rows: Sequence[Row]) -> tuple[Sequence[Row], str | None]:
         """The rows to show, which have a `position`, and the cursor of the next page, if there is one."""
         shown = rows[: self.limit]
-        return shown, _cursor(shown[-1]["position"]) if len(rows) > self.limit and shown else None
+        return shown, self.after(shown[-1]["position"]) if len(rows) > self.limit and shown else None
+
+    def after(self, position: int) -> str:
+        """The cursor of the page behind this position."""
+        return _cursor(position)
 
 
 def page(options: Mapping[str, str]) -> Page:

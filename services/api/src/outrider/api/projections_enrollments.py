@@ -138,7 +138,14 @@ async def steps_scheduled(db: Db, events: Sequence[Recorded[StepsScheduled]]) ->
 
 @tables.on(StepsRetimed)
 async def steps_retimed(db: Db, events: Sequence[Recorded[StepsRetimed]]) -> None:
-    """Open steps have their last times."""
+    """Open steps have their last times; whose they are is remembered for their history."""
+    moves = sorted({(step.enrollment_id, item.position) for item in events for step in item.event.steps})
+    await db.execute(
+        "insert into retimings (enrollment_id, position) select * from unnest($1::uuid[], $2::bigint[]) "
+        "on conflict do nothing",
+        [enrollment for enrollment, _ in moves],
+        [position for _, position in moves],
+    )
     times = {(step.enrollment_id, step.position): step.at for item in events for step in item.event.steps}
     await db.execute(
         "update planned_steps p set at = r.at from unnest($1::uuid[], $2::int[], $3::timestamptz[]) "
