@@ -128,3 +128,21 @@ async def test_a_verdict_that_is_late_shows_what_the_call_would_have(
         sent = {name: value for name, value in next(iter(body.values())).items() if name != "contacts"}
         assert sent.items() <= told["body"].items()
         assert (await client.get(path)).json()[0]["id"] == told["body"]["id"]
+
+
+async def test_who_was_deleted_can_be_erased_and_nobody_else_is(
+    client: httpx.AsyncClient, stranger: httpx.AsyncClient
+) -> None:
+    shown = await add(client, "erased@example.com")
+    path = f"/contacts/{shown['id']}"
+    assert problem(await client.get(f"{path}/erasure")) == (404, "erasure_not_found")
+    for method, end in (("POST", "erase"), ("GET", "erasure")):
+        assert problem(await stranger.request(method, f"{path}/{end}")) == (404, "contact_not_found")
+        assert problem(await client.request(method, f"/contacts/{UNKNOWN}/{end}")) == (404, "contact_not_found")
+    assert fields(await client.post(f"{path}/erase", json={"why": "x"})) == ["why"]
+    await client.delete(path)
+    erased = await client.post(f"{path}/erase")
+    assert (erased.status_code, erased.json().keys()) == (200, {"contact_id", "erased_at"})
+    receipt = (await client.get(f"{path}/erasure")).json()
+    assert (receipt["contact_id"], receipt["kept"]) == (shown["id"], [])
+    assert (await client.post(f"{path}/erase")).json() == erased.json()

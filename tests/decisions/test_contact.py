@@ -20,6 +20,7 @@ from outrider.dispatcher.contact import (
     contact_import,
     delete_contact,
     delete_import,
+    forget_contact,
     release,
     remove_contact,
     reserve,
@@ -175,6 +176,13 @@ def test_an_address_that_somebody_has_is_taken_by_nobody_else() -> None:
 def test_a_contact_is_removed_by_its_owner_once() -> None:
     remove = partial(remove_contact, DeleteContact(command_id=C, account_id=A, contact_id=P))
     given(contact, ADDED).when(remove).then(GONE).when(remove).refused(ContactNotFound)
+
+
+def test_a_contact_is_forgotten_once_also_when_it_was_deleted_before() -> None:
+    forget = partial(forget_contact, P, {"values": 2}, suppressed=True)
+    forgotten = ContactForgotten(contact_id=P, removed={"values": 2}, suppressed=True)
+    given(contact, ADDED, GONE).when(forget).then(forgotten).when(forget).then()
+    given(contact).when(forget).refused(ContactNotFound)
 
 
 SUPPRESSED = AddressSuppressed(address_key=KEY, suppression_id=S)

@@ -6,6 +6,8 @@ unique in its account and carries its suppression.
 
 from uuid import UUID
 
+from pydantic import Field
+
 from outrider.events.errors import Refused
 from outrider.events.message import Command, Event
 
@@ -65,6 +67,10 @@ class ChangeContact(ContactCommand):
 
 class DeleteContact(ContactCommand):
     """Delete it; its enrollments end, its address is free."""
+
+
+class EraseContact(ContactCommand):
+    """Delete it, and forget for ever who it was; also of one that is deleted already."""
 
 
 class UnsubscribeContact(Command, category="contact"):
@@ -181,6 +187,10 @@ class ContactForgotten(Event):
     """Nothing that tells who it was is kept any more."""
 
     contact_id: UUID
+    removed: dict[str, int] = Field(default_factory=dict)
+    """How many values of each kind were removed at last."""
+    suppressed: bool = False
+    """Whether its address stays on the do-not-contact list, as a key from which it cannot be read."""
 
 
 class AddressReserved(Event):
@@ -208,6 +218,10 @@ class AddressUnsuppressed(Event):
 
     address_key: str
     suppression_id: UUID
+
+
+class ErasureNotFound(Refused, status=404, code="erasure_not_found"):
+    """The contact has not been erased."""
 
 
 class ContactNotFound(Refused, status=404, code="contact_not_found"):

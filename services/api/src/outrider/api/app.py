@@ -15,6 +15,7 @@ from outrider.api import (
     contacts,
     credentials,
     enrollments,
+    erasures,
     events,
     explaining,
     forecasting,
@@ -39,6 +40,7 @@ from outrider.api.reference_page import page
 ROUTES: Sequence[HTTPRouteHandler] = (
     *accounts.ROUTES,
     *contacts.ROUTES,
+    *erasures.ROUTES,
     *campaigns.ROUTES,
     *credentials.ROUTES,
     *sequence_steps.ROUTES,

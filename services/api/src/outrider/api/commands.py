@@ -10,6 +10,7 @@ from outrider.api import (
     campaigns,
     contacts,
     credentials,
+    erasures,
     outreaches,
     reclassifying,
     sending_tests,
@@ -25,7 +26,7 @@ from outrider.api.presenting import enrolled
 from outrider.api.problems import PROBLEM, Answered, CommandNotFound, Late, answered
 from outrider.events.account import ChangePlan, IssueApiKey, OpenAccount
 from outrider.events.campaign import AddStep, ChangeCampaign, ChangeStep, EnrollImport
-from outrider.events.contact import AddContact, ChangeContact, ImportContacts, SuppressAddress
+from outrider.events.contact import AddContact, ChangeContact, EraseContact, ImportContacts, SuppressAddress
 from outrider.events.credential import AddCredential, ChangeCredential, ReenableCredential
 from outrider.events.database import Row
 from outrider.events.delivery import ResolveSend
@@ -44,6 +45,7 @@ SHOWN: Mapping[str, Present] = {
     ImportContacts.__name__: contacts.imported,
     AddContact.__name__: contacts.presented,
     ChangeContact.__name__: contacts.presented,
+    EraseContact.__name__: erasures.presented,
     SendTest.__name__: sending_tests.presented,
     ResolveSend.__name__: sends.presented,
     ReclassifyInbound.__name__: reclassifying.presented,

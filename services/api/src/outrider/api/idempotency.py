@@ -6,7 +6,8 @@ heard of for a while, goes on where it stopped: with its command's outcome, or, 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+import json
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -56,6 +57,13 @@ insert into log.commands
 values ($1, $2, 'Withdrawn', '', '', '{}', 'rejected', $3, $4, clock_timestamp())
 on conflict (command_id) do nothing
 """
+ANSWERS: Final = """
+select v.owner, v.value
+from log.requests r
+join log.vault v on v.owner = r.request_id and v.name = 'answer'
+where r.account_id = $1 and v.account_id = $1
+"""
+REPLACE: Final = "update log.vault set value = $3 where owner = $1 and name = 'answer' and account_id = $2"
 _log = logger(__name__)
 
 
@@ -166,6 +174,21 @@ class Idempotency:
         entry = Entry(held.request_id, ANSWER, held.account_id, "answer", sealed, held.created_at + KEPT)
         await vault.put(self._pool, [entry])
         await self._pool.execute(SETTLE, held.request_id, held.holder, request_hash)
+
+    async def redact(self, account_id: UUID, redacted: Callable[[object], object]) -> None:
+        """Every kept answer of the account says from now on what `redacted` makes of its body, if that is JSON."""
+        for row in await self._pool.fetch(ANSWERS, account_id):
+            try:
+                value = self._box.open(row["owner"], row["value"])
+                body: object = json.loads(value["body"].encode("latin-1"))
+            except (Unsealable, ValueError, KeyError):
+                continue
+            if (shown := redacted(body)) == body:
+                continue
+            text = json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode()
+            headers = [[name, str(len(text)) if name == "content-length" else said] for name, said in value["headers"]]
+            sealed = self._box.seal(row["owner"], {**value, "headers": headers, "body": text.decode("latin-1")})
+            await self._pool.execute(REPLACE, row["owner"], account_id, sealed)
 
     async def _reply(self, account_id: UUID, request_id: UUID) -> Reply:
         sealed = await vault.get(self._pool, account_id, request_id, ANSWER)

@@ -9,6 +9,7 @@ from outrider.events.contact import (
     ContactAdded,
     ContactChanged,
     ContactDeleted,
+    ContactForgotten,
     ContactUnsubscribed,
     ImportCompleted,
     ImportDeleted,
@@ -140,6 +141,22 @@ async def contact_deleted(db: Db, events: Sequence[Recorded[ContactDeleted]]) ->
     """The contacts are gone; their enrollments still count."""
     gone = first_of(events, lambda event: event.contact_id)
     await db.execute(GONE, [item.event.contact_id for item in gone], [item.business_at for item in gone])
+
+
+@tables.on(ContactForgotten)
+async def contact_forgotten(db: Db, events: Sequence[Recorded[ContactForgotten]]) -> None:
+    """There is a receipt of each, and nobody finds it by its address."""
+    await db.execute(
+        "insert into erasures (contact_id, account_id, position, erased_at, removed, suppressed) "
+        "select * from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::timestamptz[], $5::jsonb[], $6::boolean[]) "
+        "on conflict do nothing",
+        [item.event.contact_id for item in events],
+        [item.account_id for item in events],
+        [item.position for item in events],
+        [item.business_at for item in events],
+        [item.event.removed for item in events],
+        [item.event.suppressed for item in events],
+    )
 
 
 @tables.on(ContactUnsubscribed)

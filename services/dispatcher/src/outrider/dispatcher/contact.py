@@ -1,6 +1,6 @@
 """Contact, import and address: whom an account may write to. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import UUID
@@ -23,6 +23,7 @@ from outrider.events.contact import (
     ContactUnsubscribed,
     DeleteContact,
     DeleteImport,
+    EraseContact,
     ImportCompleted,
     ImportContacts,
     ImportDeleted,
@@ -45,6 +46,7 @@ class Contact:
     address_key: str = ""
     unsubscribed_by: frozenset[UUID | None] = frozenset()
     """The messages in which the person said so; None: by a link or an owner."""
+    forgotten: bool = False
 
     @property
     def unsubscribed(self) -> bool:
@@ -82,8 +84,10 @@ def evolve_contact(state: Contact, event: Event) -> Contact:
             return replace(state, unsubscribed_by=state.unsubscribed_by | {inbound})
         case ContactCorrected(inbound=inbound):
             return replace(state, unsubscribed_by=state.unsubscribed_by - {inbound})
-        case ContactDeleted() | ContactForgotten():
+        case ContactDeleted():
             return replace(state, status="deleted")
+        case ContactForgotten():
+            return replace(state, status="deleted", forgotten=True)
         case _:
             return state
 
@@ -189,7 +193,7 @@ def reserve(address_key: str, contact_id: UUID, state: Address) -> Sequence[Even
     return [AddressReserved(address_key=address_key, contact_id=contact_id)]
 
 
-def remove_contact(command: DeleteContact, state: Contact) -> Sequence[Event]:
+def remove_contact(command: DeleteContact | EraseContact, state: Contact) -> Sequence[Event]:
     """The contact that its owner deletes is gone."""
     if state.status != "present":
         raise ContactNotFound
@@ -201,6 +205,17 @@ def delete_contact(contact_id: UUID, state: Contact) -> Sequence[Event]:
     if state.status != "present":
         return []
     return [ContactDeleted(contact_id=contact_id, address_key=state.address_key)]
+
+
+def forget_contact(
+    contact_id: UUID, removed: Mapping[str, int], state: Contact, *, suppressed: bool
+) -> Sequence[Event]:
+    """Nothing tells any more who it was; once."""
+    if state.status == "absent":
+        raise ContactNotFound
+    if state.forgotten:
+        return []
+    return [ContactForgotten(contact_id=contact_id, removed=dict(removed), suppressed=suppressed)]
 
 
 def release(address_key: str, contact_id: UUID, state: Address) -> Sequence[Event]:

@@ -152,6 +152,16 @@ async def suppressed_of(tables: Pool, contacts: Sequence[UUID]) -> set[UUID]:
     return {row["contact_id"] for row in rows}
 
 
+async def suppressions_of(tables: Pool, account_id: UUID, address_keys: Sequence[str]) -> list[UUID]:
+    """Every suppression of these addresses."""
+    rows = await tables.fetch(
+        "select suppression_id from suppressions where account_id = $1 and address_key = any($2)",
+        account_id,
+        list(address_keys),
+    )
+    return [row["suppression_id"] for row in rows]
+
+
 async def skip_kind(tables: Pool, contact_id: UUID) -> SkipKind | None:
     """Why the contact must not be enrolled."""
     kind: SkipKind | None = await tables.fetchval(f"select {SKIP} from contacts c where contact_id = $1", contact_id)  # noqa: S608  # constants

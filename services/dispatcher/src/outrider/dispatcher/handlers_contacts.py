@@ -1,15 +1,39 @@
 """Commands about one contact: the contact and the reservation of its address are written in one append."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Final
+from uuid import uuid5
 
-from outrider.dispatcher.contact import address, change_contact, contact, release, remove_contact, reserve
+from outrider.dispatcher.contact import (
+    address,
+    change_contact,
+    contact,
+    forget_contact,
+    release,
+    remove_contact,
+    reserve,
+)
 from outrider.dispatcher.desk import Desk, carried_out
+from outrider.dispatcher.erasing import erase
+from outrider.dispatcher.facts import suppressions_of
 from outrider.dispatcher.importing import Row, add
 from outrider.events import vault
 from outrider.events.commands import Answer
-from outrider.events.contact import AddContact, ChangeContact, ContactAlreadyExists, DeleteContact
+from outrider.events.contact import (
+    AddContact,
+    ChangeContact,
+    ContactAdded,
+    ContactAlreadyExists,
+    ContactChanged,
+    ContactDeleted,
+    ContactNotFound,
+    DeleteContact,
+    EraseContact,
+)
 from outrider.events.errors import Conflict, NotYet
 from outrider.events.log import Write
+from outrider.events.message import Event, Recorded
 from outrider.events.todo import Drain
 
 TRIES: Final = 5
@@ -34,11 +58,11 @@ async def on_add_contact(desk: Desk, command: AddContact) -> Answer:
 
 
 async def on_change_contact(desk: Desk, command: ChangeContact) -> Answer:
-    """200; where the new address has its contact, the old person stands."""
+    """200; where the new address has its contact, the old person stands, and nobody where it was deleted meanwhile."""
     staged = f"person-{command.command_id}"
     try:
         await _change(desk, command)
-    except ContactAlreadyExists:
+    except (ContactAlreadyExists, ContactNotFound):
         await desk.log_pool.execute("delete from log.vault where owner = $1 and name = $2", command.contact_id, staged)
         raise
     await desk.log_pool.execute(REPLACE_PERSON, command.contact_id, staged, command.account_id)
@@ -73,7 +97,7 @@ async def _taking(desk: Desk, command: ChangeContact) -> list[Write]:
     return [Write(stream, len(history), events, command.command_id)] if events else []
 
 
-async def _leaving(desk: Desk, command: ChangeContact | DeleteContact, key: str) -> list[Write]:
+async def _leaving(desk: Desk, command: ChangeContact | DeleteContact | EraseContact, key: str) -> list[Write]:
     """The address that it had is free."""
     stream = address.stream(key)
     history = await desk.log.read_stream(command.account_id, stream)
@@ -89,7 +113,47 @@ async def on_delete_contact(desk: Desk, drain: Drain, command: DeleteContact) ->
     return Answer({"id": str(command.contact_id)}, 204, position)
 
 
-async def _delete(desk: Desk, command: DeleteContact) -> int:
+async def on_erase_contact(desk: Desk, drain: Drain, command: EraseContact) -> Answer:
+    """200 when its enrollments have ended, and nothing anywhere tells who it was; asked again, the same."""
+    stream = contact.stream(command.contact_id)
+    history = await desk.log.read_stream(command.account_id, stream)
+    if not history:
+        raise ContactNotFound
+    if contact.fold(item.event for item in history).status == "present":
+        await _delete(desk, command)
+        history = await desk.log.read_stream(command.account_id, stream)
+    deleted = next(item for item in history if isinstance(item.event, ContactDeleted))
+    await carried_out(desk, drain, f"{command.contact_id}:ContactDeleted", deleted.position)
+    position = await _forget(desk, command, await _own_keys(desk, command, history))
+    return Answer({"contact_id": str(command.contact_id)}, 200, position)
+
+
+async def _forget(desk: Desk, command: EraseContact, keys: Sequence[str]) -> int:
+    """What is kept is removed, and it is recorded how much that was: where, now or when it was asked for first."""
+    suppressions = await suppressions_of(desk.tables, command.account_id, keys)
+    removed = await erase(desk.log_pool, command.account_id, command.contact_id, keys, suppressions)
+    done = await desk.log.transact(
+        command.account_id,
+        contact,
+        command.contact_id,
+        partial(forget_contact, command.contact_id, removed, suppressed=bool(suppressions)),
+        cause=uuid5(command.command_id, "forgotten"),
+    )
+    return done.position or await desk.log.last_position()
+
+
+async def _own_keys(desk: Desk, command: EraseContact, history: Sequence[Recorded[Event]]) -> list[str]:
+    """The keys of every address that it had, but of those that are another contact's now."""
+    keys = {item.event.address_key for item in history if isinstance(item.event, ContactAdded | ContactChanged)}
+    own: list[str] = []
+    for key in sorted(keys):
+        known = await desk.log.read_stream(command.account_id, address.stream(key))
+        if address.fold(item.event for item in known).contact_id in {None, command.contact_id}:
+            own.append(key)
+    return own
+
+
+async def _delete(desk: Desk, command: DeleteContact | EraseContact) -> int:
     """The position of the deletion, now or when this very command was carried out first."""
     for _ in range(TRIES):
         history = await desk.log.read_stream(command.account_id, contact.stream(command.contact_id))

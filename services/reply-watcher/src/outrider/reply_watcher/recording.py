@@ -24,6 +24,7 @@ returning cause
 KEEP_WORDS = """
 insert into log.vault (owner, name, account_id, kind, value)
 select owner, $2, account_id, kind, $3 from log.vault where owner = $1 and name = 'person' and account_id = $4
+for key share
 on conflict (owner, name) do update set value = excluded.value
 """
 """Only while the person is there: words must not outlive who wrote them."""

@@ -20,6 +20,7 @@ LONGEST_WAIT_SECONDS = 5.0
 KEEP_WORDS = """
 insert into log.vault (owner, name, account_id, kind, value)
 select owner, $3, account_id, kind, $4 from log.vault where owner = $1 and name = $2 and account_id = $5
+for key share
 on conflict (owner, name) do update set value = excluded.value
 """
 """Only while the owner is there: what a server said may name people, and must not outlive them."""
