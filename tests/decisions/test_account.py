@@ -7,8 +7,17 @@ from uuid import UUID
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
-from outrider.dispatcher.account import Account, account, change_plan, issue_key, open_account, revoke_key
+from outrider.dispatcher.account import (
+    Account,
+    account,
+    change_plan,
+    close_account,
+    issue_key,
+    open_account,
+    revoke_key,
+)
 from outrider.events.account import (
+    AccountClosed,
     AccountNotFound,
     AccountOpened,
     ApiKeyIssued,
@@ -16,6 +25,7 @@ from outrider.events.account import (
     ApiKeyRevoked,
     CannotRevokeLastKey,
     ChangePlan,
+    CloseAccount,
     IssueApiKey,
     OpenAccount,
     PlanChanged,
@@ -32,6 +42,7 @@ FIRST = ApiKeyIssued(account_id=A, key_id=K1, key_hash=HASH, key_prefix="ok_live
 SECOND = ApiKeyIssued(account_id=A, key_id=K2, key_hash=HASH, key_prefix="ok_live_a")
 OPEN = partial(open_account, OpenAccount(command_id=C, account_id=A, key_id=K1, key_hash=HASH, key_prefix="ok_live_a"))
 ISSUE = partial(issue_key, IssueApiKey(command_id=C, account_id=A, key_id=K2, key_hash=HASH, key_prefix="ok_live_a"))
+CLOSE = partial(close_account, CloseAccount(command_id=C, account_id=A))
 PLAN = partial(change_plan, ChangePlan(command_id=C, account_id=A, monthly_limit=1000))
 
 
@@ -69,6 +80,14 @@ def test_the_last_key_stays() -> None:
     given(account, OPENED, FIRST).when(revoke(K1)).refused(CannotRevokeLastKey)
 
 
+def test_a_closed_account_has_no_key_and_is_not_opened_again() -> None:
+    revoked = [ApiKeyRevoked(account_id=A, key_id=key) for key in (K1, K2)]
+    closed = given(account, OPENED, FIRST, SECOND).when(CLOSE).then(*revoked, AccountClosed(account_id=A))
+    closed.when(OPEN).then()
+    for decide in (CLOSE, PLAN, ISSUE, revoke(K1)):
+        closed.when(decide).refused(AccountNotFound)
+
+
 def test_a_revoked_key_is_not_issued_again() -> None:
     history = (OPENED, FIRST, SECOND, ApiKeyRevoked(account_id=A, key_id=K2))
     given(account, *history).when(ISSUE).then()
@@ -81,7 +100,7 @@ HISTORY = st.lists(
 )
 
 
-@examples(HISTORY, st.sampled_from([OPEN, PLAN, ISSUE, revoke(K1), revoke(K2)]))
+@examples(HISTORY, st.sampled_from([OPEN, PLAN, ISSUE, CLOSE, revoke(K1), revoke(K2)]))
 def test_the_same_command_twice_adds_nothing(
     history: Sequence[Event], decide: Callable[[Account], Sequence[Event]]
 ) -> None:

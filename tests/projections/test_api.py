@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from datetime import date
 
+from outrider.api.enrollments import REPLIES
 from outrider.api.queries_campaigns import ONE, rates
+from outrider.events.account import AccountClosed
 from outrider.events.campaign import (
     CampaignChanged,
     CampaignCompleted,
@@ -15,7 +17,13 @@ from outrider.events.campaign import (
     RetimedStep,
     StepsRetimed,
 )
-from outrider.events.contact import AddressSuppressed, ContactDeleted, ContactUnsubscribed, ImportDeleted
+from outrider.events.contact import (
+    AddressSuppressed,
+    ContactDeleted,
+    ContactForgotten,
+    ContactUnsubscribed,
+    ImportDeleted,
+)
 from outrider.events.credential import CredentialDisabled, CredentialReenabled, QuotaReleased
 from outrider.events.delivery import DeliveryDeferred, DeliveryFailed, DeliveryResolved, EmailSent
 from outrider.events.enrollment import (
@@ -107,7 +115,8 @@ async def a_full_life(found: Facts) -> None:
         await found.record("dispatcher", f"enrollment-{enrollment(number)}", ended)
     await _deferred_and_failed(found)
     gone = ContactDeleted(contact_id=contact(3), address_key="x")
-    await found.record("dispatcher", f"contact-{contact(3)}", gone)
+    forgotten = ContactForgotten(contact_id=contact(3), removed={"values": 2}, suppressed=True)
+    await found.record("dispatcher", f"contact-{contact(3)}", gone, forgotten)
     asked = ContactUnsubscribed(contact_id=contact(4), delivery_id=delivery_id(enrollment(4), 1))
     await found.record("dispatcher", f"contact-{contact(4)}", asked)
     await found.record("dispatcher", f"import-{IMPORT}", ImportDeleted(import_id=IMPORT))
@@ -116,6 +125,7 @@ async def a_full_life(found: Facts) -> None:
     await found.record("dispatcher", f"address-{barred.address_key}", barred)
     shared = OutreachCreated(outreach_id=new_id(), unique_contacts=True)
     await found.record("dispatcher", f"outreach-{shared.outreach_id}", shared)
+    await found.record("dispatcher", f"account-{ACCOUNT}", AccountClosed(account_id=ACCOUNT))
 
 
 def _ends() -> list[Event]:
@@ -295,3 +305,19 @@ async def test_what_was_resolved_as_not_sent_counts_no_more(urls: Mapping[str, s
         await found.record("dispatcher", f"campaign-{CAMPAIGN}", *ends)
         await found.catch_up()
         assert (await found.row(ONE, ACCOUNT, CAMPAIGN))["completed_at"] is None
+
+
+async def test_an_answer_that_proves_a_send_is_counted_from_when_it_went_out(urls: Mapping[str, str]) -> None:
+    async with facts(urls) as found:
+        await found.begin(1)
+        await found.dispatch(range(1))
+        await found.settle(0, 1, "unknown")
+        await found.reply(0, 1)
+        said = found.delivery(0, 1)
+        resolved = DeliveryResolved(**said.model_dump(), outcome="sent", at=at(9))
+        await found.record("sender", f"delivery-{resolved.delivery_id}", resolved)
+        await found.catch_up()
+        rows = await found.tables.fetch(REPLIES, CAMPAIGN, 2**62, 2)
+        assert [(row["step_position"], row["replied_at"] - row["answered_at"]) for row in rows] == [
+            (1, at(0.5) - at(0))
+        ]

@@ -6,6 +6,7 @@ from typing import cast
 import httpx
 
 UNKNOWN = "0190b7a4-0000-7000-8000-00000000dead"
+ACCEPTED = 202
 JSON = {"Content-Type": "application/json"}
 CREDENTIAL = {
     "smtp_host": "mail.example.com",
@@ -37,3 +38,13 @@ def fields(answer: httpx.Response) -> list[str]:
 async def create(client: httpx.AsyncClient, **changed: object) -> httpx.Response:
     """A campaign, with these fields changed."""
     return await client.post("/campaigns", json={"campaign": {**CAMPAIGN, **changed}})
+
+
+async def decided(client: httpx.AsyncClient, answer: httpx.Response, **headers: str) -> tuple[int, object]:
+    """Status and body of the call, also where its verdict came late: this machine may be busy."""
+    if answer.status_code != ACCEPTED or "command_id" not in answer.json():
+        return answer.status_code, answer.json() if answer.content else None
+    while True:
+        told = cast("Mapping[str, object]", (await client.get(answer.headers["location"], headers=headers)).json())
+        if told["status"] != "accepted":
+            return cast("int", told["http_status"]), told["body"]

@@ -36,6 +36,10 @@ class RevokeApiKey(Command, category="account"):
     key_id: UUID
 
 
+class CloseAccount(Command, category="account"):
+    """Stop everything of it, and forget its people, texts and secrets; its figures stay."""
+
+
 class AccountOpened(Event):
     """The account exists."""
 
@@ -65,6 +69,12 @@ class ApiKeyRevoked(Event):
 
     account_id: UUID
     key_id: UUID
+
+
+class AccountClosed(Event):
+    """It is gone, and with it all that it has; what it sent stays counted."""
+
+    account_id: UUID
 
 
 class AccountNotFound(Refused, status=404, code="account_not_found"):

@@ -20,6 +20,7 @@ from outrider.events.account import (
     ApiKeyNotFound,
     CannotRevokeLastKey,
     ChangePlan,
+    CloseAccount,
     IssueApiKey,
     OpenAccount,
     RevokeApiKey,
@@ -81,6 +82,17 @@ async def change_account(request: Asked, account_id: str) -> Response[bytes]:
     if "monthly_limit" in account.model_fields_set:
         await call.ask(ChangePlan(command_id=new_id(), account_id=known, monthly_limit=account.monthly_limit))
     return call.answer(await _shown(call, known))
+
+
+@delete("/accounts/{account_id:str}", opt=OPERATOR, status_code=200)
+async def close_account(request: Asked, account_id: str) -> Response[bytes]:
+    """Everything of it has stopped, its keys open nothing, its people and secrets are forgotten; figures stay."""
+    call, known = request.user, as_id(account_id)
+    if known is None or await _account(call, known) is None:
+        raise AccountNotFound
+    call.options()
+    await call.ask(CloseAccount(command_id=new_id(), account_id=known))
+    return call.done()
 
 
 @get("/account", opt=tells(AccountShown))
@@ -202,7 +214,8 @@ async def postal_address(call: Call, account_id: UUID) -> str | None:
 async def _account(call: Call, account_id: UUID) -> Row | None:
     return await call.gateway.tables.fetchrow(
         "select a.monthly_limit, coalesce(u.sends, 0) as sends from accounts a "
-        "left join usage u on u.account_id = a.account_id and u.month = $2 where a.account_id = $1",
+        "left join usage u on u.account_id = a.account_id and u.month = $2 "
+        "where a.account_id = $1 and a.closed_at is null",
         account_id,
         _month(call),
     )
@@ -244,6 +257,7 @@ def _end(month: date) -> datetime:
 ROUTES = (
     open_account,
     change_account,
+    close_account,
     show_account,
     change_own_account,
     show_usage,

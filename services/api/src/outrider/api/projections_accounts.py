@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from outrider.api.projection import last_of, tables
-from outrider.events.account import AccountOpened, ApiKeyIssued, ApiKeyRevoked, PlanChanged
+from outrider.events.account import AccountClosed, AccountOpened, ApiKeyIssued, ApiKeyRevoked, PlanChanged
 from outrider.events.database import Db
 from outrider.events.message import Recorded
 
@@ -55,5 +55,16 @@ async def api_key_revoked(db: Db, events: Sequence[Recorded[ApiKeyRevoked]]) -> 
         "update api_keys k set revoked_at = coalesce(k.revoked_at, r.at) "
         "from unnest($1::uuid[], $2::timestamptz[]) as r (key_id, at) where k.key_id = r.key_id",
         [item.event.key_id for item in events],
+        [item.business_at for item in events],
+    )
+
+
+@tables.on(AccountClosed)
+async def account_closed(db: Db, events: Sequence[Recorded[AccountClosed]]) -> None:
+    """The accounts are gone."""
+    await db.execute(
+        "update accounts a set closed_at = c.at from unnest($1::uuid[], $2::timestamptz[]) as c (account_id, at) "
+        "where a.account_id = c.account_id",
+        [item.event.account_id for item in events],
         [item.business_at for item in events],
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from outrider.events.account import (
+    AccountClosed,
     AccountNotFound,
     AccountOpened,
     ApiKeyIssued,
@@ -12,6 +13,7 @@ from outrider.events.account import (
     ApiKeyRevoked,
     CannotRevokeLastKey,
     ChangePlan,
+    CloseAccount,
     IssueApiKey,
     OpenAccount,
     PlanChanged,
@@ -26,6 +28,7 @@ class Account:
     """What is remembered of an account."""
 
     is_open: bool = False
+    is_closed: bool = False
     monthly_limit: int | None = None
     keys: frozenset[UUID] = frozenset()
     revoked: frozenset[UUID] = frozenset()
@@ -40,6 +43,8 @@ def evolve(state: Account, event: Event) -> Account:
             return replace(state, monthly_limit=limit)
         case ApiKeyIssued(key_id=key):
             return replace(state, keys=state.keys | {key})
+        case AccountClosed():
+            return replace(state, is_open=False, is_closed=True)
         case ApiKeyRevoked(key_id=key):
             return replace(state, keys=state.keys - {key}, revoked=state.revoked | {key})
         case _:
@@ -51,7 +56,7 @@ account = Aggregate("account", Account(), evolve)
 
 def open_account(command: OpenAccount, state: Account) -> Sequence[Event]:
     """The account is open, with its first key."""
-    if state.is_open:
+    if state.is_open or state.is_closed:
         return []
     return [
         AccountOpened(account_id=command.account_id, monthly_limit=command.monthly_limit),
@@ -71,6 +76,17 @@ def change_plan(command: ChangePlan, state: Account) -> Sequence[Event]:
     if command.monthly_limit == state.monthly_limit:
         return []
     return [PlanChanged(account_id=command.account_id, monthly_limit=command.monthly_limit)]
+
+
+def close_account(command: CloseAccount, state: Account) -> Sequence[Event]:
+    """It is gone, and none of its keys opens anything."""
+    if not state.is_open:
+        raise AccountNotFound
+    keys = sorted(state.keys, key=str)
+    return [
+        *(ApiKeyRevoked(account_id=command.account_id, key_id=key) for key in keys),
+        AccountClosed(account_id=command.account_id),
+    ]
 
 
 def issue_key(command: IssueApiKey, state: Account) -> Sequence[Event]:

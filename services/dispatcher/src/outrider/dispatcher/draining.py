@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+from outrider.dispatcher.closing import close_account
 from outrider.dispatcher.desk import Desk
 from outrider.dispatcher.dispatching import plan_batch
 from outrider.dispatcher.enrolling import free_contact
@@ -47,6 +48,7 @@ def drains(desk: Desk, bus: Bus, resolver: MxResolver) -> list[Drain]:
         slow("plan_batch", partial(plan_batch, desk, resolver)),
         slow("retime", partial(respace, desk)),
         slow("delete_campaign", partial(delete_campaign, desk)),
+        slow("close_account", partial(close_account, desk)),
         quick("stop_contact", stop_contact),
         quick("free_contact", free_contact),
         quick("stop_enrollment", stop_enrollment),

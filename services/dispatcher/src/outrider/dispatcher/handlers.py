@@ -12,7 +12,7 @@ from outrider.dispatcher.handlers_campaigns import (
     on_pause,
     on_resume,
 )
-from outrider.dispatcher.handlers_contacts import on_add_contact, on_change_contact, on_delete_contact
+from outrider.dispatcher.handlers_contacts import on_add_contact, on_change_contact, on_delete_contact, on_erase_contact
 from outrider.dispatcher.handlers_credentials import (
     on_add_credential,
     on_change_credential,
@@ -28,6 +28,7 @@ from outrider.dispatcher.handlers_enrolling import (
 from outrider.dispatcher.handlers_outreaches import on_change_outreach, on_create_outreach, on_delete_outreach
 from outrider.dispatcher.handlers_people import (
     on_change_plan,
+    on_close_account,
     on_delete_import,
     on_import_contacts,
     on_issue_key,
@@ -37,7 +38,7 @@ from outrider.dispatcher.handlers_people import (
 )
 from outrider.dispatcher.handlers_steps import on_add_step, on_change_step, on_delete_step
 from outrider.dispatcher.handlers_suppressions import on_suppress, on_unsuppress
-from outrider.events.account import ChangePlan, IssueApiKey, OpenAccount, RevokeApiKey
+from outrider.events.account import ChangePlan, CloseAccount, IssueApiKey, OpenAccount, RevokeApiKey
 from outrider.events.campaign import (
     AddStep,
     ChangeCampaign,
@@ -58,6 +59,7 @@ from outrider.events.contact import (
     ChangeContact,
     DeleteContact,
     DeleteImport,
+    EraseContact,
     ImportContacts,
     SuppressAddress,
     UnsubscribeContact,
@@ -76,6 +78,7 @@ def handlers(desk: Desk, drains: Mapping[str, Drain]) -> dict[type[Command], Han
     return {
         OpenAccount: partial(on_open_account, desk),
         ChangePlan: partial(on_change_plan, desk),
+        CloseAccount: partial(on_close_account, desk, drains["close_account"]),
         IssueApiKey: partial(on_issue_key, desk),
         RevokeApiKey: partial(on_revoke_key, desk),
         ImportContacts: partial(on_import_contacts, desk, drains["import_chunk"]),
@@ -83,6 +86,7 @@ def handlers(desk: Desk, drains: Mapping[str, Drain]) -> dict[type[Command], Han
         AddContact: partial(on_add_contact, desk),
         ChangeContact: partial(on_change_contact, desk),
         DeleteContact: partial(on_delete_contact, desk, drains["stop_contact"]),
+        EraseContact: partial(on_erase_contact, desk, drains["stop_contact"]),
         UnsubscribeContact: partial(on_unsubscribe, desk, drains["stop_contact"]),
         SuppressAddress: partial(on_suppress, desk),
         UnsuppressAddress: partial(on_unsuppress, desk),

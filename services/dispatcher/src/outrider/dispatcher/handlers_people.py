@@ -2,11 +2,11 @@
 
 from functools import partial
 
-from outrider.dispatcher.account import account, change_plan, issue_key, open_account, revoke_key
+from outrider.dispatcher.account import account, change_plan, close_account, issue_key, open_account, revoke_key
 from outrider.dispatcher.contact import contact, contact_import, delete_import, start_import, unsubscribe
 from outrider.dispatcher.desk import Desk, carried_out, done_inline
 from outrider.dispatcher.importing import chunk_key
-from outrider.events.account import ChangePlan, IssueApiKey, OpenAccount, RevokeApiKey
+from outrider.events.account import ChangePlan, CloseAccount, IssueApiKey, OpenAccount, RevokeApiKey
 from outrider.events.commands import Answer
 from outrider.events.contact import (
     ContactImportNotFound,
@@ -36,6 +36,15 @@ async def on_change_plan(desk: Desk, command: ChangePlan) -> Answer:
         command.account_id, account, command.account_id, partial(change_plan, command), cause=command.command_id
     )
     return Answer({"id": str(command.account_id), "monthly_limit": command.monthly_limit}, 200, done.position)
+
+
+async def on_close_account(desk: Desk, drain: Drain, command: CloseAccount) -> Answer:
+    """204 when its keys open nothing, its campaigns are gone and its people forgotten."""
+    done = await desk.log.transact(
+        command.account_id, account, command.account_id, partial(close_account, command), cause=command.command_id
+    )
+    position = await carried_out(desk, drain, f"{command.account_id}:0", done.position)
+    return Answer({"id": str(command.account_id)}, 204, position)
 
 
 async def on_issue_key(desk: Desk, command: IssueApiKey) -> Answer:

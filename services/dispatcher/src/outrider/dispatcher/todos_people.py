@@ -1,11 +1,13 @@
 """What decisions about imports and contacts make of the to-dos."""
 
 from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
 
 from outrider.dispatcher.plans import OPEN_PLAN
 from outrider.dispatcher.todos_sending import NAME
 from outrider.events import todo
-from outrider.events.account import PlanChanged
+from outrider.events.account import AccountClosed, PlanChanged
 from outrider.events.contact import ContactDeleted, ContactUnsubscribed, ImportDeleted, ImportStarted
 from outrider.events.database import Db
 from outrider.events.message import Recorded
@@ -13,6 +15,33 @@ from outrider.events.projector import Projection
 from outrider.events.todo import Todo
 
 people = Projection(NAME)
+SWEPT_AGAIN: Final = timedelta(minutes=30)
+CANCEL: Final = """
+update todos set done_at = clock_timestamp(), error = 'cancelled'
+where account_id = any($1) and kind in ('import_chunk', 'enroll_chunk', 'plan_batch', 'retime', 'send_step')
+    and done_at is null
+"""
+
+
+@people.on(AccountClosed)
+async def account_closed(db: Db, events: Sequence[Recorded[AccountClosed]]) -> None:
+    """Nothing of it goes on; it is to be forgotten, and once more when what was on its way has ended."""
+    await db.execute(CANCEL, [item.account_id for item in events])
+    await todo.add(
+        db,
+        [
+            Todo(
+                "close_account",
+                f"{item.account_id}:{time}",
+                item.account_id,
+                item.business_at + time * SWEPT_AGAIN,
+                owner=item.account_id,
+                data={"cause": str(item.cause)},
+            )
+            for item in events
+            for time in (0, 1)
+        ],
+    )
 
 
 @people.on(PlanChanged)
