@@ -80,6 +80,22 @@ async def test_rows_that_cannot_be_taken_do_not_sink_the_rest(client: httpx.Asyn
     assert [contact["email"] for contact in found] == ["Bob@xn--bcher-kva.example"]
 
 
+async def test_usage_shows_this_month_and_the_twelve_before(client: httpx.AsyncClient) -> None:
+    shown = (await client.get("/usage")).json()
+    assert shown.keys() == {"monthly_limit", "current", "history"}
+    periods = [shown["current"], *shown["history"]]
+    assert len(periods) == 13
+    assert all(period.keys() == {"period_start", "period_end", "sends_count"} for period in periods)
+    assert [one["period_start"] for one in periods[:-1]] == [one["period_end"] for one in periods[1:]]
+    assert {period["period_start"][8:] for period in periods} == {"01T00:00:00Z"}
+    account = (await client.get("/account")).json()
+    assert account["current_period"] == {
+        "start": shown["current"]["period_start"],
+        "end": shown["current"]["period_end"],
+        "sends_count": 0,
+    }
+
+
 async def test_the_last_key_cannot_be_revoked(gateway: System) -> None:
     async with httpx.AsyncClient(base_url=gateway.url, timeout=30) as operator:
         headers = {"Authorization": f"Bearer {gateway.operator_token}"}

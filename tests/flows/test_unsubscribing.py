@@ -33,14 +33,25 @@ async def test_one_click_stops_the_later_steps_and_looking_at_the_page_does_not(
     assert (shown.unsubscribed, shown.finished) == (1, 1)
 
 
-async def test_who_unsubscribed_is_not_enrolled_elsewhere(fast_story: Story) -> None:
-    story = fast_story
+async def test_who_unsubscribed_is_stopped_everywhere_at_once_and_enrolled_nowhere(calm_story: Story) -> None:
+    story = calm_story
     person = story.person("clicker")
-    story.dispatched([person], 0)
+    brought = story.client.bring_in([person, story.person("other")])
+    campaigns = [story.campaign(0, DAY), story.campaign(DAY), story.campaign(0)]
+    for campaign_id in campaigns:
+        assert story.client.enroll(campaign_id, brought.id).enrolled == 2
+    for campaign_id in campaigns[:2]:
+        story.client.dispatch(campaign_id)
     [letter] = story.until_letters("clicker")
     story.web.post(link(letter), data={"List-Unsubscribe": "One-Click"}).raise_for_status()
     [contact] = story.client.rows(f"/contacts?email={person['email']}", Contact)
     assert contact.unsubscribed_at is not None
+    for campaign_id in campaigns:
+        rows = story.client.enrollments(campaign_id)
+        assert [row.status for row in rows if row.contact_id == contact.id] == ["unsubscribed"], "as soon as it answers"
+        assert not [row for row in rows if row.contact_id != contact.id and row.status == "unsubscribed"]
+    again = story.client.enroll(story.campaign(0), brought.id)
+    assert (again.enrolled, [skip.kind for skip in again.skipped]) == (1, ["unsubscribed"])
 
     refused = story.client.post(f"/campaigns/{story.campaign(0)}/enroll_contact", {"contact_id": contact.id})
     assert refused.problem == (422, "contact_skipped")

@@ -28,7 +28,7 @@ set state = 'started', attempt = excluded.attempt, day = excluded.day, at = excl
     credential_id = excluded.credential_id
 """
 SETTLE = """
-update sends s set state = $2, at = o.at, status_code = coalesce(o.status_code, s.status_code)
+update sends s set state = $2, at = coalesce(o.at, s.at), status_code = coalesce(o.status_code, s.status_code)
 from unnest($1::uuid[], $3::timestamptz[], $4::text[]) as o (delivery_id, at, status_code)
 where s.delivery_id = o.delivery_id
 """
@@ -116,9 +116,9 @@ async def delivery_failed(db: Db, events: Sequence[Recorded[DeliveryFailed]]) ->
 
 @tables.on(DeliveryResolved)
 async def delivery_resolved(db: Db, events: Sequence[Recorded[DeliveryResolved]]) -> None:
-    """Somebody settled what was unknown: what was not sent counts no more."""
+    """Somebody settled what was unknown: what was not sent counts no more, what was sent went out when it was tried."""
     sent = [item for item in events if item.event.outcome == "sent"]
-    await settle(db, "sent", sent, [item.event.at for item in sent])
+    await settle(db, "sent", sent, [None] * len(sent))
     not_sent = [item for item in events if item.event.outcome == "not_sent"]
     await settle(db, "deferred", not_sent, [item.event.at for item in not_sent])
     await db.execute(TAKE_BACK, [item.event.delivery_id for item in not_sent])
@@ -128,10 +128,10 @@ async def settle(
     db: Db,
     state: str,
     events: Sequence[Recorded[DeliveryEvent]],
-    times: Sequence[datetime],
+    times: Sequence[datetime | None],
     codes: Sequence[str] | None = None,
 ) -> None:
-    """The messages stand in this state since then; the server's code is kept."""
+    """The messages stand in this state since then (None: since they were tried); the server's code is kept."""
     deliveries = [item.event.delivery_id for item in events]
     await db.execute(SETTLE, deliveries, state, times, codes or [None] * len(events))
 
