@@ -31,15 +31,24 @@ ROWS: Final = 500
 """Read, and kept in memory, at once."""
 PERSON: Final = ("email", "first_name", "last_name", "company")
 FACTS: Final = (
-    *("status", "batch_number", "smtp_credential_id", "steps_sent", "created_at", "sent_at", "opened_at", "replied_at"),
-    *("bounced_at", "bounce_kind", "bounce_code", "bounce_reason", "unsubscribed_at", "finished_at", "end_reason"),
+    *("status", "batch_number", "smtp_credential_id", "steps_sent", "created_at", "sent_at", "opened_at", "clicked_at"),
+    *(
+        "replied_at",
+        "bounced_at",
+        "bounce_kind",
+        "bounce_code",
+        "bounce_reason",
+        "unsubscribed_at",
+        "finished_at",
+        "end_reason",
+    ),
     "next_send_at",
 )
 OF_STEP: Final = ("state", "at", "status_code", "message_id")
 FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20")
 """The last four are the wide forms, which some spreadsheets take alike."""
 PAGE: Final = f"""
-select {FIELDS}, e.bounce_kind, e.bounce_code, coalesce(e.skip_kind, e.stop_reason) as end_reason,
+select {FIELDS}, e.clicked_at, e.bounce_kind, e.bounce_code, coalesce(e.skip_kind, e.stop_reason) as end_reason,
     e.credential_id as smtp_credential_id, e.ended_at as finished_at
 from enrollments e
 where e.campaign_id = $1 and e.position < $2
