@@ -84,7 +84,7 @@ async def change_account(request: Asked, account_id: str) -> Response[bytes]:
     return call.answer(await _shown(call, known))
 
 
-@delete("/accounts/{account_id:str}", opt=OPERATOR, status_code=200)
+@delete("/accounts/{account_id:str}", opt=OPERATOR | tells(), status_code=200)
 async def close_account(request: Asked, account_id: str) -> Response[bytes]:
     """Everything of it has stopped, its keys open nothing, its people and secrets are forgotten; figures stay."""
     call, known = request.user, as_id(account_id)

@@ -4,6 +4,8 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from pydantic import ConfigDict
+
 from outrider.api.answers import Answer
 
 SkipKind = Literal[
@@ -174,3 +176,73 @@ class PublicEventShown(Answer):
     account_id: UUID
     data: dict[str, Any]
     """`position` orders events; ids, times and addresses go with the type."""
+
+
+class ErasureAsked(Answer):
+    """A person who is forgotten."""
+
+    contact_id: UUID
+    erased_at: datetime | None
+
+
+class ErasureShown(Answer):
+    """The proof that a person is forgotten."""
+
+    contact_id: UUID
+    erased_at: datetime
+    removed: dict[str, int]
+    """How many values of each kind."""
+    kept: list[str]
+    """What stays, and why; nothing of it tells who it was."""
+    position: int
+    """Of the event in the log."""
+
+
+class HistoryRow(Answer):
+    """An event; more fields come with some types."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
+
+    type: str
+    """`created`, `scheduled`, `retimed`, `claimed`, `sent`, `deferred`, `replied`, `stopped` and so on."""
+    at: datetime
+    position: int
+    """Of the event in the log."""
+    reason: str | None = None
+    """Why it was decided so."""
+
+
+class GateEvent(Answer):
+    """The event that set a gate, as the history shows it."""
+
+    type: str
+    at: datetime
+    position: int
+
+
+class GateShown(Answer):
+    """One thing that can hold a mail back."""
+
+    gate: Literal["campaign", "stop", "suppression", "plan", "quota", "window", "credential"]
+    verdict: Literal["open", "closed"]
+    reason: str | None
+    """Why it is closed."""
+    event: GateEvent | None
+    """That set it so."""
+    until: datetime | None
+    """When it opens by itself."""
+
+
+class NextStep(Answer):
+    """The step that is mailed next."""
+
+    step_position: int
+    at: datetime
+
+
+class Explained(Answer):
+    """Why a mail goes out, or does not."""
+
+    status: str
+    next: NextStep | None
+    gates: list[GateShown]

@@ -5,6 +5,8 @@ from uuid import UUID
 
 from litestar import Response, get, post
 
+from outrider.api.answers_people import ErasureAsked, ErasureShown
+from outrider.api.describing import tells
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import as_id
 from outrider.events.contact import ContactNotFound, EraseContact, ErasureNotFound
@@ -20,7 +22,7 @@ PERSONAL: Final = frozenset(
 )
 
 
-@post("/contacts/{contact_id:str}/erase", status_code=200)
+@post("/contacts/{contact_id:str}/erase", status_code=200, opt=tells(ErasureAsked))
 async def erase_contact(request: Asked, contact_id: str) -> Response[bytes]:
     """Nothing tells any more who the contact was, here or in answers that are kept to be repeated; said twice, alike.
 
@@ -36,7 +38,7 @@ async def erase_contact(request: Asked, contact_id: str) -> Response[bytes]:
     return call.answer(await presented(call, verdict.body or {}))
 
 
-@get("/contacts/{contact_id:str}/erasure")
+@get("/contacts/{contact_id:str}/erasure", opt=tells(ErasureShown, refuses=[ErasureNotFound]))
 async def show_erasure(request: Asked, contact_id: str) -> Response[bytes]:
     """The receipt: when, how much of what was removed, and where in the log it stands."""
     call = request.user
@@ -69,10 +71,9 @@ def without(body: object, contact: str) -> object:
         case list():
             return [without(one, contact) for one in body]
         case dict():
-            mine = contact in body.values()
-            return {
-                name: None if mine and name in PERSONAL else without(value, contact) for name, value in body.items()
-            }
+            gone = dict.fromkeys(PERSONAL & body.keys()) if contact in body.values() else {}
+            empty: Json = {"custom": {}} if "custom" in gone else {}  # as a contact without any shows it
+            return {**{name: without(value, contact) for name, value in body.items()}, **gone, **empty}
         case _:
             return body
 

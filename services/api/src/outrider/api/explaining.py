@@ -13,6 +13,8 @@ from uuid import UUID
 from litestar import Response, get
 
 from outrider.api import lives
+from outrider.api.answers_people import Explained
+from outrider.api.describing import tells
 from outrider.api.enrollments import find
 from outrider.api.gateway import NOBODY, Asked, Call
 from outrider.api.histories import about
@@ -77,7 +79,7 @@ class Next:
         return credential
 
 
-@get("/enrollments/{enrollment_id:str}/explain")
+@get("/enrollments/{enrollment_id:str}/explain", opt=tells(Explained))
 async def explain(request: Asked, enrollment_id: str) -> Response[bytes]:
     """Its status, its next step, and every gate with its verdict."""
     call = request.user

@@ -16,6 +16,7 @@ from litestar import Response, get
 from litestar.response import Stream
 
 from outrider.api import queries_campaigns
+from outrider.api.describing import tells
 from outrider.api.enrollments import FIELDS
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import NEWEST
@@ -62,7 +63,7 @@ where enrollment_id = any($1)
 """
 
 
-@get("/campaigns/{campaign_id:str}/export", opt={"rule": {"stream": True}})
+@get("/campaigns/{campaign_id:str}/export", opt={"rule": {"stream": True}} | tells(media=["text/csv"]))
 async def export(request: Asked, campaign_id: str) -> Response[bytes] | Stream:
     """One row for each enrollment, newest first, with its sends and what became of them."""
     call = request.user

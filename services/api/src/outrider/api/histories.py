@@ -8,6 +8,8 @@ from uuid import UUID
 from litestar import Response, get
 
 from outrider.api import lives
+from outrider.api.answers_people import HistoryRow
+from outrider.api.describing import PAGE, tells
 from outrider.api.enrollments import find
 from outrider.api.gateway import Asked, Call
 from outrider.api.reasons import reason_of
@@ -43,7 +45,7 @@ where owner = $1 and account_id = $2 and (name like 'inbound-%' or name like 'sm
 """
 
 
-@get("/enrollments/{enrollment_id:str}/history")
+@get("/enrollments/{enrollment_id:str}/history", opt=tells(rows=HistoryRow, query=PAGE))
 async def show_history(request: Asked, enrollment_id: str) -> Response[bytes]:
     """Its whole life, oldest first; people's words are joined from the vault, as long as the person is known."""
     call = request.user

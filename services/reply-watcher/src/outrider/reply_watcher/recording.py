@@ -21,12 +21,7 @@ insert into findings (account_id, message, cause) values ($1, $2, $3)
 on conflict (account_id, message) do update set cause = findings.cause
 returning cause
 """
-KEEP_WORDS = """
-insert into log.vault (owner, name, account_id, kind, value)
-select owner, $2, account_id, kind, $3 from log.vault where owner = $1 and name = 'person' and account_id = $4
-for key share
-on conflict (owner, name) do update set value = excluded.value
-"""
+KEEP_WORDS = "select log.keep_words($1, 'person', $2, $3, $4)"
 """Only while the person is there: words must not outlive who wrote them."""
 _log = logger(__name__)
 

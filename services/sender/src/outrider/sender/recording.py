@@ -17,12 +17,7 @@ from outrider.sender.delivery import Outcome, Postponed, delivery, frees_quota, 
 from outrider.sender.quota import day_id, quota_day, release
 
 LONGEST_WAIT_SECONDS = 5.0
-KEEP_WORDS = """
-insert into log.vault (owner, name, account_id, kind, value)
-select owner, $3, account_id, kind, $4 from log.vault where owner = $1 and name = $2 and account_id = $5
-for key share
-on conflict (owner, name) do update set value = excluded.value
-"""
+KEEP_WORDS = "select log.keep_words($1, $2, $3, $4, $5)"
 """Only while the owner is there: what a server said may name people, and must not outlive them."""
 _log = logger(__name__)
 
