@@ -73,7 +73,7 @@ class Address:
     suppressions: frozenset[UUID] = frozenset()
 
 
-def evolve_contact(state: Contact, event: Event) -> Contact:
+def evolve_contact(state: Contact, event: Event) -> Contact:  # noqa: PLR0911  # one line an event
     """The state after the event."""
     match event:
         case ContactAdded(address_key=key):
