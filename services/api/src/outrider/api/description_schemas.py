@@ -113,7 +113,9 @@ def exemplified(schema: Schema, known: Mapping[str, Schema], name: str = "") -> 
     kind = schema.get("type")
     if schema.get("format") in {"date", "date-time"}:
         return BY_FORMAT[schema["format"]]
-    if name in BY_NAME and (kind is None or isinstance(BY_NAME[name], _PYTHON[kind])):
+    of_objects = any("$ref" in one for one in schema.get("anyOf", ()))
+    fits = isinstance(BY_NAME.get(name), _PYTHON[kind]) if kind else not (of_objects and name in NUMBERS)
+    if name in BY_NAME and fits:
         return BY_NAME[name]
     if schema.get("format") in BY_FORMAT:
         return BY_FORMAT[schema["format"]]
@@ -131,6 +133,8 @@ def exemplified(schema: Schema, known: Mapping[str, Schema], name: str = "") -> 
     return schema.get("default", BY_TYPE.get(kind or "", "..."))
 
 
+NUMBERS: Final = frozenset(name for name, value in BY_NAME.items() if isinstance(value, int))
+"""Names of numbers, which elsewhere may be names of objects."""
 _PYTHON: Final[Mapping[str, type | tuple[type, ...]]] = {
     "string": str,
     "integer": int,
