@@ -1,5 +1,6 @@
 """Erasing a person leaves nothing that tells who it was, in any table or in what services print; figures stay."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import quote
@@ -29,11 +30,17 @@ def copies(story: Story, campaign_id: str, contact_id: str) -> httpx.Response:
     rejected = {"email": address, "timezone": "Mars/Zq8"}
     story.client.bring_in([rejected, {"email": f"other@{story.to_domain}"}])
     body = {"emails": [address], "contact_id": contact_id}
-    assert story.client.post(f"/campaigns/{campaign_id}/test_send", body).status == httpx.codes.ACCEPTED
-    until("the test has come", lambda: len(story.letters(HABITS[0])) > 1)
+    sent = story.client.post(f"/campaigns/{campaign_id}/test_send", body)
+    assert sent.status == httpx.codes.ACCEPTED
+    until("the test has ended", lambda: "accepted" in cast("Json", told(story, sent.headers["location"])["body"]))
     suppression = {"suppression": {"value": address, "reason": REASON}}
     assert story.client.post("/suppressions", suppression).status == httpx.codes.CREATED
     return keyed(story, contact_id)
+
+
+def told(story: Story, location: str) -> Json:
+    """Answer how a command stands."""
+    return cast("Json", story.client.get(location).body)
 
 
 def keyed(story: Story, contact_id: str) -> httpx.Response:
@@ -44,11 +51,18 @@ def keyed(story: Story, contact_id: str) -> httpx.Response:
 
 
 async def named(story: Story) -> list[str]:
-    """Answer where somebody is named: tables, the log, and what the services have printed."""
+    """Answer where somebody is named: tables (and their rows), the log, and what the services have printed."""
     words = ("zq8", story.address(HABITS[0]).partition("+")[0])
     tables = {name: text.casefold() for name, text in (await story_log.dump(story.database_url)).items()}
     tables |= {f"{name}.log": (story.system.folder / f"{name}.log").read_text().casefold() for name in SERVICES}
-    return [name for name, text in tables.items() if any(word in text for word in words)]
+    found = {
+        name: [line for line in text.splitlines() if any(word in line for word in words)]
+        for name, text in tables.items()
+    }
+    for name, lines in found.items():
+        for line in lines:
+            sys.stdout.write(f"{name}: {line[:300]}\n")
+    return [name for name, lines in found.items() if lines]
 
 
 async def test_an_erased_person_is_named_nowhere_and_the_figures_stay(calm_story: Story) -> None:
