@@ -8,10 +8,11 @@ import pytest
 
 from outrider.events.account import PlanChanged
 from outrider.events.bus import Bus
-from outrider.events.commands import Commands, Verdict
+from outrider.events.campaign import DispatchBatch, EnrollImport, PauseCampaign, ResumeCampaign
+from outrider.events.commands import Answer, Commands, Verdict
 from outrider.events.database import Forbidden
-from outrider.events.errors import Unavailable
-from outrider.events.message import Event
+from outrider.events.errors import NotYet, Unavailable
+from outrider.events.message import Command, Event
 from tests.kernel.deciding import change, decider, everything_seen, gateway, redeliver
 from tests.kernel.until import until
 from tests.support.kernel import ACCOUNT, counter, kernel
@@ -107,6 +108,44 @@ async def test_commands_of_different_targets_do_not_wait_for_each_other(urls: Ma
         assert (await bus.ask(change(4, uuid4()), "dispatcher", 0, 30)).status == "succeeded"
         go_on.set()
         assert (await waiting).status == "succeeded"
+
+
+async def test_a_pause_overtakes_an_import_that_is_enrolled_and_nothing_else(
+    urls: Mapping[str, str], bus_url: str
+) -> None:
+    begun, enrolled, campaign_id = list[str](), asyncio.Event(), uuid4()
+    of_it = {"account_id": ACCOUNT, "campaign_id": campaign_id}
+
+    async def carry_out(command: Command) -> Answer:
+        begun.append(command.kind)
+        if isinstance(command, EnrollImport) and not enrolled.is_set():
+            raise NotYet(0.1)
+        return Answer({})
+
+    async with gateway(urls, bus_url) as bus, kernel(urls) as k:
+        commands = Commands(k.pool, k.clock)
+        deciding = Bus(bus_url, commands, "decider")
+        kinds = (EnrollImport, PauseCampaign, ResumeCampaign, DispatchBatch)
+        deciding.serve("dispatcher", dict.fromkeys(kinds, carry_out), everything_seen)
+        await deciding.start()
+        importing = EnrollImport.model_validate({**of_it, "command_id": uuid4(), "import_id": uuid4()})
+        waiting = [asyncio.create_task(bus.ask(importing, "dispatcher", 0, 60))]
+        await until("it is begun", lambda: bool(begun))
+        at_once: tuple[type[Command], ...] = (PauseCampaign, ResumeCampaign)
+        behind: tuple[type[Command], ...] = (DispatchBatch, PauseCampaign)
+        for command in [kind.model_validate({**of_it, "command_id": uuid4()}) for kind in at_once]:
+            assert (await bus.ask(command, "dispatcher", 0, 60)).status == "succeeded"
+        for command in [kind.model_validate({**of_it, "command_id": uuid4()}) for kind in behind]:
+            waiting.append(asyncio.create_task(bus.ask(command, "dispatcher", 0, 60)))
+            await until("it is accepted", accepted(commands, command.command_id))
+        enrolled.set()
+        assert {verdict.status for verdict in await asyncio.gather(*waiting)} == {"succeeded"}
+        assert [kind for kind in begun if kind != "EnrollImport"] == [
+            *("PauseCampaign", "ResumeCampaign"),
+            *("DispatchBatch", "PauseCampaign"),
+        ]
+        assert begun.index("DispatchBatch") > max(n for n, kind in enumerate(begun) if kind == "EnrollImport")
+        await deciding.stop()
 
 
 async def test_nothing_is_decided_before_the_decider_has_seen_what_the_caller_saw(

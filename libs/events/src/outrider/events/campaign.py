@@ -134,11 +134,11 @@ class DispatchBatch(CampaignCommand):
     """None: the lowest batch with a pending enrollment."""
 
 
-class PauseCampaign(CampaignCommand, expires=False):
-    """Claim nothing more until it is resumed."""
+class PauseCampaign(CampaignCommand, expires=False, overtakes={"EnrollImport"}):
+    """Claim nothing more until it is resumed; a large import that is being enrolled meanwhile goes on."""
 
 
-class ResumeCampaign(CampaignCommand):
+class ResumeCampaign(CampaignCommand, overtakes={"EnrollImport"}):
     """Go on; what became overdue is spaced anew."""
 
 

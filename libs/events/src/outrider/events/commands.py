@@ -33,16 +33,16 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 on conflict (command_id) do nothing
 """
 LOOK = """
-select c.status, c.seen, c.target, exists (
-    select from log.commands older
-    where older.target = c.target and older.accepted < c.accepted and older.status = 'accepted'
-) as waits, exists (
-    select from log.commands older
-    where older.target = c.target and older.accepted < c.accepted and older.status = 'accepted'
-        and older.expires_at < clock_timestamp()
-) as stale
+select c.status, c.seen, c.target, count(older.command_id) > 0 as waits,
+    coalesce(bool_or(older.expires_at < clock_timestamp()), false) as stale
 from log.commands c
+left join log.commands older on older.target = c.target and older.accepted < c.accepted and older.status = 'accepted'
+    and not exists (
+        select from unnest($2::text[], $3::text[]) as o (kind, overtakes)
+        where o.kind = c.kind and o.overtakes = older.kind
+    )
 where c.command_id = $1
+group by c.command_id
 """
 LOCK = """
 select command_id, account_id, kind, request, status, meta, created_at, expires_at, failures,
@@ -219,7 +219,7 @@ class Commands:
         they wait for.
         """
         for _ in range(OLDER_POLLS):
-            row = await self._pool.fetchrow(LOOK, command_id)
+            row = await self._pool.fetchrow(LOOK, command_id, *_overtaking())
             if row is None or row["status"] != "accepted":
                 return None
             if not row["waits"]:
@@ -244,6 +244,12 @@ async def _begun(db: Db, rows: Sequence[Row]) -> set[UUID]:
     """Which of these have recorded something already; their rows are locked."""
     found = await db.fetch(BEGUN, [shard(row["account_id"]) for row in rows], [row["command_id"] for row in rows])
     return {row["command_id"] for row in found}
+
+
+def _overtaking() -> tuple[list[str], list[str]]:
+    """Which kinds overtake which."""
+    pairs = [(kind.__name__, other) for kind in Command.kinds.values() for other in sorted(kind.overtakes)]
+    return [kind for kind, _ in pairs], [other for _, other in pairs]
 
 
 def _too_late(row: Row) -> Refused | None:

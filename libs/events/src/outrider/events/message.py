@@ -5,7 +5,7 @@ A new optional field with a default is free: fields that this build does not kno
 Any other change raises ``version`` and adds one upcaster, a pure ``dict -> dict`` from the version before.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -73,14 +73,18 @@ class Command(Message):
     """The category of the stream that it is about; the bus sends it to that category's writer."""
     expires: ClassVar[bool] = True
     """False: it waits for its service however long that is down (pause)."""
+    overtakes: ClassVar[frozenset[str]] = frozenset()
+    """Kinds of older commands of its target that it need not wait for, since the one changes nothing for the other."""
 
     command_id: UUID
     account_id: UUID
 
-    def __init_subclass__(cls, *, category: str = "", expires: bool = True, **kwargs: Any) -> None:
+    def __init_subclass__(
+        cls, *, category: str = "", expires: bool = True, overtakes: Collection[str] = (), **kwargs: Any
+    ) -> None:
         """Register the kind under its class name."""
         super().__init_subclass__(**kwargs)
-        cls.category, cls.expires = category or cls.category, expires
+        cls.category, cls.expires, cls.overtakes = category or cls.category, expires, frozenset(overtakes)
         Command.kinds[cls.__name__] = cls
 
     @property
