@@ -113,6 +113,7 @@ async def test_tables_that_a_mistake_made_wrong_are_right_afterwards(urls: Mappi
         assert await found.dump() == right
         assert told
         assert all(position <= of for position, of in told)
+        assert told[-1] == (figures["position"], figures["position"])
         assert figures["position"] == (await checkpoint(found))[1]
         await found.enroll(PEOPLE, 7)
         await found.catch_up()

@@ -137,7 +137,7 @@ def dead_retry(kind: str | None, keys: tuple[str, ...], *, every: bool, as_json:
     if as_json:
         operating.print_json({"retried": count})
     else:
-        click.echo(f"{count} to be tried again")
+        click.echo(f"{count} to be tried again" if count else "nothing of that is dead: see `outrider dead list`")
 
 
 @click.command()

@@ -55,6 +55,7 @@ async def rebuild(place: Place, name: str, tell: Tell = lambda _, __: None) -> M
                 await _catch_up(log, reader, tell)
                 await _analyze(its, fresh)
                 held, position = await _swap(owner, schema, fresh, reader)
+                tell(position, position)
         except UnknownEvent as error:
             raise Failed(f"the log has {error}: this installation is older than the data") from error
         except PASSING as error:

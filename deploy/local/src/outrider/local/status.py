@@ -53,5 +53,6 @@ def _asked(name: str, ports: Ports) -> tuple[str, str]:
     with suppress(ValueError):
         told: object = json.loads(body)
         if isinstance(told, dict):
-            note = ", ".join(f"{key}: {json.dumps(value)}" for key, value in told.items() if key not in SILENT)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            said = {str(key): value for key, value in told.items() if value and key not in SILENT}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            note = ", ".join(f"{key}: {json.dumps(value)}" for key, value in said.items())
     return ("ready" if status == OK else "not ready"), note
