@@ -226,7 +226,7 @@ async def test_a_drain_goes_on_whatever_fails_and_says_so_meanwhile(urls: Mappin
 
 
 async def test_what_is_due_and_how_late_is_shown(urls: Mapping[str, str]) -> None:
-    """What waits, is held, done, or somebody is at, is not due."""
+    """What waits, is held, done, or somebody is at, is not due; what was given up is counted apart."""
     async with kernel(urls) as k:
         drain = Notes().drain(k)
         gauging = Gauging(k.log, k.work, k.clock, [], [drain])
@@ -246,6 +246,7 @@ async def test_what_is_due_and_how_late_is_shown(urls: Mapping[str, str]) -> Non
         assert (shown["kind"], shown["due"]) == (KIND, 2)
         assert 3600 <= float(shown["late_seconds"]) < 7200
         assert REGISTRY.get_sample_value("outrider_todos_due", {"kind": KIND}) == 2
+        assert REGISTRY.get_sample_value("outrider_todos_dead", {"kind": KIND}) == 1
 
 
 async def test_one_by_one_a_failure_leaves_the_others_done(urls: Mapping[str, str]) -> None:

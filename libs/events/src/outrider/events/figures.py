@@ -11,6 +11,7 @@ from outrider.events.telemetry import (
     READER_LAG,
     READER_LAG_SECONDS,
     READER_STOPPED,
+    TODOS_DEAD,
     TODOS_DUE,
     TODOS_LATE_SECONDS,
     logger,
@@ -18,7 +19,7 @@ from outrider.events.telemetry import (
 from outrider.events.todo import Drain
 
 SECONDS = 2.0
-GAUGES = (READER_LAG, READER_LAG_SECONDS, TODOS_DUE, TODOS_LATE_SECONDS)
+GAUGES = (READER_LAG, READER_LAG_SECONDS, TODOS_DEAD, TODOS_DUE, TODOS_LATE_SECONDS)
 DUE = """
 select k.kind, count(d.due_at) as due,
     coalesce(extract(epoch from $2::timestamptz - min(d.due_at)), 0)::float8 as late_seconds
@@ -32,6 +33,12 @@ left join lateral (
 ) d on true
 group by k.kind
 order by k.kind
+"""
+DEAD = """
+select k.kind, count(t.kind) as dead
+from unnest($1::text[]) as k (kind)
+left join todos t on t.kind = k.kind and t.dead_at is not null and t.done_at is null
+group by k.kind
 """
 _log = logger(__name__)
 Figures = Mapping[str, Sequence[Mapping[str, str | int | float]]]
@@ -88,4 +95,6 @@ class Gauging:
         for row in rows:
             TODOS_DUE.labels(row["kind"]).set(row["due"])
             TODOS_LATE_SECONDS.labels(row["kind"]).set(row["late_seconds"])
+        for row in await self._work.fetch(DEAD, kinds):
+            TODOS_DEAD.labels(row["kind"]).set(row["dead"])
         return [{**row, "late_seconds": round(row["late_seconds"], 3)} for row in rows]

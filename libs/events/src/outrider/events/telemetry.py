@@ -21,10 +21,12 @@ READER_LAG_SECONDS = Gauge("outrider_reader_lag_seconds", "Since the first of th
 READER_STOPPED = Gauge("outrider_reader_stopped", "1: a bug has stopped this process's reader.", ["reader"])
 TODOS_DUE = Gauge("outrider_todos_due", "To-dos that are due and nobody is at; counted up to 10,000.", ["kind"])
 TODOS_LATE_SECONDS = Gauge("outrider_todos_late_seconds", "Business time for which the first is due.", ["kind"])
+TODOS_DEAD = Gauge("outrider_todos_dead", "To-dos that were given up, until someone retries them.", ["kind"])
 TODOS = Counter("outrider_todos_total", "To-dos carried out, by kind and outcome.", ["kind", "outcome"])
 ENGAGEMENTS_LEFT_OUT = Counter(
     "outrider_engagements_left_out_total", "Opens and clicks of messages that have as many recorded already.", ["kind"]
 )
+SENDS = Counter("outrider_sends_total", "Claimed messages whose outcome this process recorded, by event.", ["outcome"])
 COMMANDS = Counter("outrider_commands_total", "Commands decided, by kind and HTTP status.", ["kind", "status"])
 
 

@@ -12,7 +12,7 @@ from outrider.events.delivery import DeliveryStarted, SendStep
 from outrider.events.errors import Conflict
 from outrider.events.log import Appended, Log, Write
 from outrider.events.message import Event, Json
-from outrider.events.telemetry import logger
+from outrider.events.telemetry import SENDS, logger
 from outrider.sender.delivery import Outcome, Postponed, delivery, frees_quota, give_up, settle
 from outrider.sender.quota import day_id, quota_day, release
 
@@ -63,6 +63,7 @@ class Records:
                 await self._log.append(account, *writes)
             except Conflict:
                 continue
+            SENDS.labels(events[0].name).inc()
             _log.info("settled", delivery=str(delivery_id), attempt=started.attempt, outcome=events[0].name)
             return events[0]
 

@@ -1,0 +1,85 @@
+"""Alerts and dashboards: rules that fire when they should, on figures that exist, each with a runbook."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from outrider.events import telemetry
+
+HERE: Final = Path(__file__).parents[2]
+RULES: Final = HERE / "deploy/helm/outrider/files/alerts.yaml"
+RULE_TESTS: Final = HERE / "deploy/helm/alerts.test.yaml"
+DASHBOARDS: Final = sorted((HERE / "deploy/grafana").glob("*.json"))
+RUNBOOKS: Final = HERE / "docs/operations.md"
+FIGURE: Final = re.compile(r"outrider_[a-z_]+")
+ALERTS: Final = [
+    rule for group in yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]
+]
+
+
+def figures() -> set[str]:
+    """The name of every figure that a process shows."""
+    declared = [getattr(telemetry, name) for name in dir(telemetry) if name.isupper()]
+    names = {sample.name for one in declared if hasattr(one, "describe") for sample in one.describe()}
+    return names | {f"{name}_total" for name in names}
+
+
+def expressions(dashboard: Path) -> list[str]:
+    """Every query of a dashboard."""
+    board: dict[str, Any] = json.loads(dashboard.read_text(encoding="utf-8"))
+    return [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: str(alert["alert"]))
+def test_an_alert_watches_figures_that_exist_and_has_a_runbook(alert: dict[str, Any]) -> None:
+    assert set(FIGURE.findall(alert["expr"])) <= figures()
+    page, _, anchor = alert["annotations"]["runbook_url"].partition("#")
+    assert page == "docs/operations.md"
+    assert anchor in anchors()
+    assert alert["labels"]["severity"] in {"page", "ticket"}
+
+
+def anchors() -> set[str]:
+    """Where a link into the runbooks may lead."""
+    headings = re.findall(r"^#+ (.+)$", RUNBOOKS.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda path: path.stem)
+def test_a_dashboard_asks_for_figures_that_exist(dashboard: Path) -> None:
+    asked = {name for expression in expressions(dashboard) for name in FIGURE.findall(expression)}
+    assert asked
+    assert asked <= figures()
+
+
+def test_every_figure_is_in_the_runbooks_table() -> None:
+    text = RUNBOOKS.read_text(encoding="utf-8")
+    declared = [getattr(telemetry, name) for name in dir(telemetry) if name.isupper()]
+    for one in declared:
+        if hasattr(one, "describe"):
+            assert all(f"`{sample.name}" in text for sample in one.describe())
+
+
+def test_the_rules_fire_when_they_should(tmp_path: Path) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is missing: `apt-get install prometheus` brings it, and .ci/run has it")
+    shutil.copy(RULES, tmp_path / "alerts.yaml")
+    shutil.copy(RULE_TESTS, tmp_path / "alerts.test.yaml")
+    queries = {
+        f"dashboard:{path.stem}:{at}": query for path in DASHBOARDS for at, query in enumerate(expressions(path))
+    }
+    recorded = [{"record": re.sub(r"[^a-z0-9:]", "_", name), "expr": query} for name, query in queries.items()]
+    (tmp_path / "dashboards.yaml").write_text(yaml.safe_dump({"groups": [{"name": "dashboards", "rules": recorded}]}))
+    for arguments in (
+        ("check", "rules", "alerts.yaml", "dashboards.yaml"),
+        ("test", "rules", "alerts.test.yaml"),
+    ):
+        done = subprocess.run([promtool, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603  # constants
+        assert done.returncode == 0, done.stdout + done.stderr
