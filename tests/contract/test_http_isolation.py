@@ -36,7 +36,7 @@ async def ask(
 ) -> httpx.Response:
     """The answer of this route with these ids; the body is empty where none is given."""
     method, path, operation = one
-    json = {} if body is None and "requestBody" in operation else body
+    json: object = dict[str, object]() if body is None and "requestBody" in operation else body
     return await client.request(method, path.format(**ids), params=query, json=json)
 
 

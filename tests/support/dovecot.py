@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from outrider.local import certificate
 from outrider.local.imap_server import INBOX, Stored
@@ -138,7 +138,7 @@ class Dovecot:
             client.select(_quoted(folder), readonly=True)
             _, found = client.uid("FETCH", "1:*", "(UID FLAGS BODY.PEEK[])")
             stored: list[Stored] = []
-            for item in found:
+            for item in cast("list[bytes | tuple[bytes, bytes]]", found):
                 if isinstance(item, tuple):
                     uid, flags = re.search(rb"UID (\d+)", item[0]), re.search(rb"FLAGS \(([^)]*)\)", item[0])
                     assert uid
@@ -167,14 +167,15 @@ class Dovecot:
         numbers.write_text(re.sub(r" V\d+ ", f" V{value} ", numbers.read_text(), count=1))
         await asyncio.sleep(0)
 
-    def _connect(self) -> imaplib.IMAP4:
+    def connect(self) -> imaplib.IMAP4:
+        """Answer a connection that is not logged in."""
         return imaplib.IMAP4("127.0.0.1", self.port, timeout=30)
 
     async def _as(self, user: str, act: Callable[[imaplib.IMAP4], T]) -> T:
         """Do it with the standard library's client, logged in, in a thread."""
 
         def acted() -> T:
-            with self._connect() as client:
+            with self.connect() as client:
                 client.login(user, self.users[user])
                 return act(client)
 
@@ -245,7 +246,7 @@ def _until_it_listens(server: Dovecot, process: "subprocess.Popen[bytes]") -> No
     until = time.monotonic() + STARTED_SECONDS
     while True:
         with suppress(OSError, imaplib.IMAP4.error):
-            server._connect().logout()  # noqa: SLF001  # its own module
+            server.connect().logout()
             return
         assert process.poll() is None, (server.folder / "dovecot.log").read_text(errors="replace")
         assert time.monotonic() < until, (server.folder / "dovecot.log").read_text(errors="replace")

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import cast
 
 from outrider.local.home import Home, Ports
 from outrider.local.services import SANDBOX, SERVICES
@@ -53,6 +54,6 @@ def _asked(name: str, ports: Ports) -> tuple[str, str]:
     with suppress(ValueError):
         told: object = json.loads(body)
         if isinstance(told, dict):
-            said = {str(key): value for key, value in told.items() if value and key not in SILENT}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            said = {key: value for key, value in cast("dict[str, object]", told).items() if value and key not in SILENT}
             note = ", ".join(f"{key}: {json.dumps(value)}" for key, value in said.items())
     return ("ready" if status == OK else "not ready"), note

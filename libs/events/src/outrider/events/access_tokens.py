@@ -168,7 +168,8 @@ class AccessTokens:
         if about is None or sealed is None or not uses_oauth2(about):
             raise GrantRefused("There is no refresh token of this credential any more.")
         secrets = self._opener.open(credential, sealed)
-        provider, client = about["oauth2"]["provider"], about["oauth2"]["client_id"]
+        provider: str = about["oauth2"]["provider"]
+        client: str = about["oauth2"]["client_id"]
         return Grant(PROVIDERS.get(provider, provider), client, secrets.get(CLIENT_SECRET, ""), secrets[REFRESH_TOKEN])
 
     async def _current(self, account: UUID, credential: UUID, given: Grant) -> Grant:

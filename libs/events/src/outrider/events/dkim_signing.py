@@ -61,16 +61,13 @@ def sign(message: bytes, key: DkimKey) -> bytes:
     """
     present = {name.lower() for name in _FIELD.findall(message.partition(b"\r\n\r\n")[0])}
     names = [b"from", *(name.encode() for name in SIGNED if name.encode() in present)]
-    signature = cast(
-        "bytes",
-        dkim.sign(
-            message,
-            key.selector.encode("ascii"),
-            key.domain.encode("ascii"),
-            key.private_key.encode("ascii"),
-            canonicalize=(b"relaxed", b"relaxed"),
-            include_headers=names,
-            linesep=b"\r\n",
-        ),
+    signature: bytes = dkim.sign(
+        message,
+        key.selector.encode("ascii"),
+        key.domain.encode("ascii"),
+        key.private_key.encode("ascii"),
+        canonicalize=(b"relaxed", b"relaxed"),
+        include_headers=names,
+        linesep=b"\r\n",
     )
     return signature + message

@@ -9,9 +9,10 @@ import json
 import ssl
 from dataclasses import dataclass, field
 from functools import lru_cache
+from http import HTTPStatus
 from pathlib import Path
 from socket import SOCK_STREAM
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import httpx
@@ -150,13 +151,13 @@ def _judged(status: int, body: bytes) -> Answer:
         said: Any = json.loads(body)
     except ValueError:
         said = None
-    fields: dict[str, Any] = said if isinstance(said, dict) else {}
-    if status == httpx.codes.OK:
+    fields = cast("dict[str, Any]", said) if isinstance(said, dict) else dict[str, Any]()
+    if status == HTTPStatus.OK:
         return _granted(fields)
     error = fields.get("error")
-    if status >= httpx.codes.INTERNAL_SERVER_ERROR or not isinstance(error, str) or error in _TRANSIENT:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or not isinstance(error, str) or error in _TRANSIENT:
         return NoAnswer(f"The token server answered {status}{_quoted(error)}.")
-    if status == httpx.codes.TOO_MANY_REQUESTS:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         return NoAnswer("The token server is asked too often.")
     return Refused(error, _advice(error))
 

@@ -1,6 +1,6 @@
 """Erasing a person: asked for once, proven ever after."""
 
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
 from litestar import Response, get, post
@@ -69,11 +69,12 @@ def without(body: object, contact: str) -> object:
     """The body of an answer without anything personal in the objects that are about this contact."""
     match body:
         case list():
-            return [without(one, contact) for one in body]
+            return [without(one, contact) for one in cast("list[object]", body)]
         case dict():
-            gone = dict.fromkeys(PERSONAL & body.keys()) if contact in body.values() else {}
+            said = cast("Json", body)
+            gone: Json = dict.fromkeys(PERSONAL & said.keys()) if contact in said.values() else {}
             empty: Json = {"custom": {}} if "custom" in gone else {}  # as a contact without any shows it
-            return {**{name: without(value, contact) for name, value in body.items()}, **gone, **empty}
+            return {**{name: without(value, contact) for name, value in said.items()}, **gone, **empty}
         case _:
             return body
 

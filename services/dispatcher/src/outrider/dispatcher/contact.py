@@ -244,7 +244,7 @@ def set_right(said: InboundReclassified, state: Contact, *, bounced: bool) -> Se
         ContactCorrected(
             contact_id=said.contact_id,
             inbound=said.inbound,
-            resubscribed=was_read and state.unsubscribed_by == {said.inbound},
+            resubscribed=was_read and state.unsubscribed_by == frozenset[UUID | None]({said.inbound}),
             reachable=reachable,
         )
     ]

@@ -62,8 +62,8 @@ async def within_plans(
 
 def share_out(room: int, wanted: Mapping[UUID, Places]) -> Mapping[UUID, Places]:
     """At most `room` places in all, one by one in turn: nobody has two more than another who wants as many."""
-    given: dict[UUID, int] = dict.fromkeys(wanted, 0)
-    open_lanes = [lane for lane, places in wanted.items() if places.every > 0]
+    given = dict.fromkeys(wanted, 0)
+    open_lanes: list[UUID] = [lane for lane, places in wanted.items() if places.every > 0]
     while room > 0 and open_lanes:
         for lane in open_lanes[:room]:
             given[lane] += 1
