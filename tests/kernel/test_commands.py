@@ -10,7 +10,6 @@ from outrider.events.account import PlanChanged
 from outrider.events.bus import Bus
 from outrider.events.campaign import DispatchBatch, EnrollImport, PauseCampaign, ResumeCampaign
 from outrider.events.commands import Answer, Commands, Verdict
-from outrider.events.database import Forbidden
 from outrider.events.errors import NotYet, Unavailable
 from outrider.events.message import Command, Event
 from tests.kernel.deciding import change, decider, everything_seen, gateway, redeliver
@@ -195,7 +194,10 @@ async def test_without_a_database_nothing_is_accepted(urls: Mapping[str, str], b
             await bus.ask(change(2), "dispatcher", 0)
 
 
-@pytest.mark.parametrize(("service", "others"), [("dispatcher", "sender"), ("sender_tests", "dispatcher")])
+@pytest.mark.parametrize(
+    ("service", "others"),
+    [("dispatcher", "sender"), ("sender_tests", "dispatcher"), ("dispatcher", "reply_watcher")],
+)
 async def test_a_verdict_is_for_nobody_else_to_give(
     urls: Mapping[str, str], bus_url: str, service: str, others: str
 ) -> None:
@@ -207,9 +209,3 @@ async def test_a_verdict_is_for_nobody_else_to_give(
         assert not await commands.carry_out(command.command_id, {}, everything_seen)
         assert await other.pool.execute("update log.commands set status = 'succeeded'") == "UPDATE 0"
         assert (await bus.ask(command, service, 0, 0)).status == "accepted"
-
-
-async def test_a_verdict_is_not_for_the_reply_watcher_to_give(urls: Mapping[str, str]) -> None:
-    async with kernel(urls, "reply_watcher") as watcher:
-        with pytest.raises(Forbidden):
-            await Commands(watcher.pool, watcher.clock).verdict(uuid4())
