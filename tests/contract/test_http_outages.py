@@ -10,7 +10,7 @@ from tests.kernel.until import until
 from tests.support.servers import Server
 from tests.support.system import StartSystem
 
-SECONDS = 30
+SECONDS = 120
 
 
 async def answered(client: httpx.AsyncClient, status: int) -> httpx.Response:

@@ -12,7 +12,7 @@ from tests.support.system import StartSystem
 
 PEOPLE = 24
 NAMES = ("ann", "ben", "cy")
-SECONDS = 120
+SECONDS = 240
 """What JetStream handed to a killed sender comes again after the 30 s of its ack_wait."""
 
 

@@ -7,7 +7,7 @@ from tests.support.system import StartSystem
 
 PEOPLE = 40
 REPLIES = 2
-SECONDS = 120
+SECONDS = 240
 """What JetStream handed out before the cut comes again after the 30 s of its ack_wait."""
 
 

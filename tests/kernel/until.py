@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 LOOK_SECONDS = 0.02
-SECONDS = 60.0
+SECONDS = 180.0
 
 
 async def until(what: str, condition: Callable[[], bool | Awaitable[bool]], seconds: float = SECONDS) -> float:

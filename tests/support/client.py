@@ -17,7 +17,7 @@ Json = Mapping[str, object]
 Found = TypeVar("Found")
 Row = TypeVar("Row", bound=BaseModel)
 LOOK_SECONDS = 0.1
-SECONDS = 60.0
+SECONDS = 180.0
 ACCEPTED, UNAVAILABLE = 202, 503
 SUCCESS = range(200, 300)
 

@@ -37,7 +37,7 @@ from outrider.events.projector import Reader
 from outrider.events.todo import Drain
 from outrider.events.vault import Entry
 
-SECONDS = 20.0
+SECONDS = 120.0
 STEPS = (
     StepPlan(position=1, delay_minutes=0, thread=False),
     StepPlan(position=2, delay_minutes=4320, thread=True),

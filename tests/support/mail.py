@@ -33,7 +33,7 @@ from outrider.local.smtp_server import DROP, Answer, Moment, Rule, Security, Smt
 
 __all__ = ["DROP", "Mailboxes", "Received", "SmtpSink", "Stall", "imap_server", "smtp_sink"]
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from outrider.sender.quota import QuotaDay, day_id, quota_day
 from tests.support.kernel import Kernel, kernel
 
 ACCOUNT = UUID("0190b7a4-0000-7000-8000-000000000001")
-SECONDS = 30.0
+SECONDS = 120.0
 USER = "ann@sender.example"
 PASSWORD = "correct horse"
 PUBLIC_URL = "https://track.example.com/" + "a" * 80

@@ -152,7 +152,7 @@ class Story:
         """Answer a message as its recipient got it."""
         return read(self.web.get(f"/letters/{accepted['number']}").content, accepted["recipient"])
 
-    def until_letters(self, name: str, number: int = 1, seconds: float = 60) -> list[Accepted]:
+    def until_letters(self, name: str, number: int = 1, seconds: float = 180) -> list[Accepted]:
         """Answer this person's letters once there are so many."""
         return until(
             f"{number} letters for {name}",

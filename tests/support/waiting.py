@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 LOOK_SECONDS = 0.02
-SECONDS = 60.0
+SECONDS = 180.0
 
 
 def wait_until(what: str, condition: Callable[[], bool], seconds: float = SECONDS) -> float:

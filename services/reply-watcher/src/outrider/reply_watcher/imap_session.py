@@ -26,7 +26,8 @@ IDLE_SECONDS: Final = 540.0
 """After nine minutes IDLE is issued anew: home routers forget a silent connection after ten or more."""
 
 SETTLE_SECONDS: Final = 1.0
-"""The first IDLE is short: what came between the NOOP and it, a server that does not tell is asked for once more."""
+"""The first IDLE is short, and each is twice as long as the one before: what came between a NOOP and an IDLE, a server
+may never tell, and the next NOOP finds it. So a message is late by no more than the mailbox has been quiet."""
 
 _PASSING: Final = re.compile(
     r"\[(?:UNAVAILABLE|INUSE|LIMIT|SERVERBUG)\]|too many|simultaneous|try again|temporar|rate limit", re.IGNORECASE
@@ -141,7 +142,7 @@ class Session:
             if self.idles:
                 await self._good("NOOP")  # not every server tells an idling client what came before
                 await self._wire.idle(min(left, seconds_idle))
-                seconds_idle = IDLE_SECONDS
+                seconds_idle = min(seconds_idle * 2, IDLE_SECONDS)
             else:
                 await self._wire.listen(min(left, IDLE_SECONDS))
                 await self._good("NOOP")  # its answer tells what came

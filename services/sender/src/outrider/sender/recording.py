@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from uuid import UUID, uuid5
 
 from outrider.events.clock import Clock
@@ -18,7 +18,7 @@ from outrider.sender.quota import day_id, quota_day, release
 
 LONGEST_WAIT_SECONDS = 5.0
 KEEP_WORDS = "select log.keep_words($1, $2, $3, $4, $5)"
-"""Only while the owner is there: what a server said may name people, and must not outlive them."""
+"""Only while the owner is there, which it answers: what a server said may name people, and must not outlive them."""
 _log = logger(__name__)
 
 
@@ -91,16 +91,15 @@ class Records:
     async def keep_words(self, job: SendStep, words: str, *, of_credential: bool) -> None:
         """What the server said lies with the person, and with the credential where it is about that one.
 
-        Only as far as the database is there: the outcome stands without.
+        Only as far as the database is there, and nowhere once the person is forgotten: the outcome stands without.
         """
-        kept: Sequence[tuple[UUID, str, str]] = [
-            (job.contact_id, "person", f"smtp-reply-{job.delivery_id}-{job.attempt}"),
-            *([(job.credential_id, "server", "smtp_error")] if of_credential else []),
-        ]
         reply: Json = {"reply": words}
+        name = f"smtp-reply-{job.delivery_id}-{job.attempt}"
         try:
-            for owner, there, name in kept:
-                await self._vault.execute(KEEP_WORDS, owner, there, name, reply, job.account_id)
+            async with self._vault.acquire() as db, db.transaction():  # forgetting the person waits for both
+                known = await db.fetchval(KEEP_WORDS, job.contact_id, "person", name, reply, job.account_id)
+                if known and of_credential:
+                    await db.execute(KEEP_WORDS, job.credential_id, "server", "smtp_error", reply, job.account_id)
         except Exception as error:
             if not passing(error):
                 raise

@@ -1,10 +1,9 @@
 """SendTest: every step to addresses that the campaign's owner names, at most once, outside quotas and statistics."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
 from time import monotonic
 from typing import Final
 from uuid import UUID, uuid5
@@ -24,7 +23,6 @@ from outrider.events.rendering_footer import add_footer
 from outrider.events.telemetry import logger
 from outrider.events.test_send import NoEmailsProvided, SendTest, TestSendEnded, TestSendStarted
 from outrider.events.tokens import Keyring, message_id
-from outrider.events.vault import Entry
 from outrider.sender.composing import Mailer, written
 from outrider.sender.letters import Letters
 from outrider.sender.recording import insist
@@ -35,13 +33,14 @@ from outrider.sender.verdicts import words_of
 TESTS_AT_ONCE: Final = 4
 MESSAGE_SECONDS: Final = 60.0
 GRACE_SECONDS: Final = 5.0
-KEPT: Final = timedelta(hours=24)
 LONGEST_WORDS: Final = 300
 CREDENTIAL: Final = """
 select c.credential_id from credentials c
 join gates k on k.stream = 'credential-' || c.credential_id::text and k.closed = ''
 where c.campaign_id = $1 order by c.credential_id limit 1
 """
+KEEP_OUTCOME: Final = "select log.keep_words($1, 'emails', 'outcome', $2, $3)"
+"""For as long as the addresses are kept; not at all once one of their owners is forgotten: it may name them."""
 _log = logger(__name__)
 
 
@@ -87,7 +86,7 @@ class SendingTests:
         self._stopping = False
 
     async def on_send_test(self, command: SendTest) -> Answer:
-        """202 with the number of messages, which go out behind it; how they fared is kept with the command for a day.
+        """202 with the number of messages, which go out behind it; how they fared is kept as long as the addresses.
 
         Raises CampaignNotFound, NoSequenceSteps, NoSmtpCredentials, ContactNotFound, NoEmailsProvided.
         """
@@ -205,10 +204,8 @@ class SendingTests:
             accepted=result.accepted,
             failed=len(result.failures),
         )
-        outcome: Mapping[str, object] = {"accepted": result.accepted, "failures": result.failures}
-        until = self._clock.real() + KEPT
-        entry = Entry(command.command_id, "outcome", command.account_id, "campaign", dict(outcome), until)
-        await vault.put(self._vault, [entry])
+        outcome: Json = {"accepted": result.accepted, "failures": result.failures}
+        await self._vault.execute(KEEP_OUTCOME, command.command_id, outcome, command.account_id)
         cause = uuid5(command.command_id, "ended")
         await self._log.append(command.account_id, Write(_stream(command), 1, [ended], cause))
         _log.info("test_send.ended", test=str(command.command_id), accepted=ended.accepted, failed=ended.failed)
