@@ -20,6 +20,7 @@ from outrider.dispatcher.contact import (
     contact_import,
     delete_contact,
     delete_import,
+    fail_import,
     forget_contact,
     release,
     remove_contact,
@@ -41,14 +42,17 @@ from outrider.events.contact import (
     ContactChanged,
     ContactDeleted,
     ContactForgotten,
+    ContactImportFailed,
     ContactImportNotFound,
     ContactNotFound,
     ContactUnsubscribed,
     DeleteContact,
     DeleteImport,
+    FailImport,
     ImportCompleted,
     ImportContacts,
     ImportDeleted,
+    ImportFailed,
     ImportStarted,
     NoContactsProvided,
     SuppressAddress,
@@ -101,6 +105,14 @@ def test_the_figures_of_an_import_add_up_to_its_rows() -> None:
 
 def test_an_import_that_was_deleted_is_not_completed() -> None:
     given(contact_import, STARTED, ImportDeleted(import_id=I)).when(COMPLETE).then()
+
+
+def test_an_import_whose_body_broke_off_fails_and_adds_nobody_any_more() -> None:
+    failed, fail = ImportFailed(import_id=I), partial(fail_import, FailImport(command_id=C, account_id=A, import_id=I))
+    given(contact_import).when(fail).then(failed).when(fail).then()
+    given(contact_import, failed).when(start(1500, 2, 3, 4)).refused(ContactImportFailed)
+    given(contact_import, failed).when(DELETE).then(ImportDeleted(import_id=I))
+    given(contact_import, STARTED).when(fail).then()
 
 
 def test_an_import_is_deleted_once() -> None:

@@ -23,6 +23,7 @@ from outrider.events.contact import (
     ContactForgotten,
     ContactUnsubscribed,
     ImportDeleted,
+    ImportFailed,
 )
 from outrider.events.credential import CredentialDisabled, CredentialReenabled, QuotaReleased
 from outrider.events.delivery import DeliveryDeferred, DeliveryFailed, DeliveryResolved, EmailSent
@@ -120,6 +121,8 @@ async def a_full_life(found: Facts) -> None:
     asked = ContactUnsubscribed(contact_id=contact(4), delivery_id=delivery_id(enrollment(4), 1))
     await found.record("dispatcher", f"contact-{contact(4)}", asked)
     await found.record("dispatcher", f"import-{IMPORT}", ImportDeleted(import_id=IMPORT))
+    failed = ImportFailed(import_id=new_id())
+    await found.record("dispatcher", f"import-{failed.import_id}", failed)
     await found.record("dispatcher", campaign, CampaignDeleted(campaign_id=CAMPAIGN))
     barred = AddressSuppressed(address_key="y" * 32, suppression_id=new_id())
     await found.record("dispatcher", f"address-{barred.address_key}", barred)

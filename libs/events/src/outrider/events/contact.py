@@ -29,6 +29,17 @@ class ImportContacts(Command, category="import"):
         return f"import-{self.import_id}"
 
 
+class FailImport(Command, category="import"):
+    """The body of the import broke off: nobody of it is to become a contact."""
+
+    import_id: UUID
+
+    @property
+    def target(self) -> str:
+        """The import itself."""
+        return f"import-{self.import_id}"
+
+
 class DeleteImport(Command, category="import"):
     """Delete the import with its contacts and their enrollments."""
 
@@ -125,6 +136,12 @@ class ImportCompleted(Event):
     record_count: int
     skipped: int
     rejected: int
+
+
+class ImportFailed(Event):
+    """Its body broke off: it adds nobody, and nothing of its people is kept."""
+
+    import_id: UUID
 
 
 class ImportDeleted(Event):
@@ -238,6 +255,10 @@ class SuppressionNotFound(Refused, status=404, code="suppression_not_found"):
 
 class ContactImportNotFound(Refused, status=404, code="contact_import_not_found"):
     """There is no such contact import."""
+
+
+class ContactImportFailed(Refused, status=422, code="contact_import_failed"):
+    """The body came too slowly, and the import was given up: nobody was added. Send it again."""
 
 
 class NoContactsProvided(Refused, status=422, code="no_contacts_provided"):

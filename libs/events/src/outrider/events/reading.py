@@ -1,6 +1,6 @@
 """The log as those see it who only read: streams, and what comes after a position."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -16,6 +16,10 @@ COLUMNS = (
 READ_STREAM = (
     f"select {COLUMNS} from log.events where shard = any($1) and stream = $2 and version > $3 "  # noqa: S608  # constants
     "and ($4::uuid is null or account_id = $4) order by version"
+)
+READ_STREAMS = (
+    f"select {COLUMNS} from log.events where shard = $1 and stream = any($2) and account_id = $3 "  # noqa: S608  # constants
+    "order by stream, version"
 )
 READ_AFTER = """
 with found as (
@@ -66,6 +70,13 @@ class Reading:
         """The events of one stream in order; account None looks through every shard (a signed id names no account)."""
         shards = list(range(64)) if account is None else [shard(account)]
         return [recorded(row) for row in await self._pool.fetch(READ_STREAM, shards, stream, after, account)]
+
+    async def read_streams(self, account: UUID, streams: Sequence[str]) -> dict[str, list[Recorded[Event]]]:
+        """The events of many streams, each in order; of those that do not exist nothing."""
+        found: dict[str, list[Recorded[Event]]] = {}
+        for row in await self._pool.fetch(READ_STREAMS, shard(account), list(streams), account):
+            found.setdefault(row["stream"], []).append(recorded(row))
+        return found
 
     async def read_after(
         self, position: int, types: Collection[str], limit: int = 500, shards: tuple[int, int] = ALL_SHARDS

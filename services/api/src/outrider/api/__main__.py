@@ -14,6 +14,7 @@ from outrider.api.idempotency import Idempotency
 from outrider.api.limits import RateLimit
 from outrider.api.projections import tables
 from outrider.api.public_events import Showing
+from outrider.api.staging import fail_for_ever
 from outrider.api.streaming import Streams
 from outrider.api.sweeping import sweep_for_ever
 from outrider.events.errors import Unavailable
@@ -94,6 +95,7 @@ async def build(service: Service) -> None:
     service.loops.append(service.bus.retell)
     service.loops.append(service.bus.expire)
     service.loops.append(partial(sweep_for_ever, service.log_pool, service.clock))
+    service.loops.append(partial(fail_for_ever, service.log_pool, service.bus))
     service.stopping.append(streams.close)
     service.stopping.append(stop)
 

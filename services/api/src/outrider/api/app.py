@@ -12,6 +12,7 @@ from outrider.api import (
     accounts,
     campaigns,
     commands,
+    contact_imports,
     contacts,
     credentials,
     enrollments,
@@ -40,6 +41,7 @@ from outrider.api.reference_page import page
 
 ROUTES: Sequence[HTTPRouteHandler] = (
     *accounts.ROUTES,
+    *contact_imports.ROUTES,
     *contacts.ROUTES,
     *erasures.ROUTES,
     *campaigns.ROUTES,

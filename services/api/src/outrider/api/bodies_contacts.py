@@ -112,6 +112,12 @@ class NewImport(Body):
     contacts: list[Person] = Field(default_factory=list[Person])
 
 
+class CsvImport(Body):
+    """The query of POST /contact_imports with a CSV file."""
+
+    name: Name
+
+
 class NewImportBody(Body):
     """POST /contact_imports."""
 

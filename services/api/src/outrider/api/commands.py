@@ -8,6 +8,7 @@ from litestar import Response, get
 from outrider.api import (
     accounts,
     campaigns,
+    contact_imports,
     contacts,
     credentials,
     erasures,
@@ -42,7 +43,7 @@ SHOWN: Mapping[str, Present] = {
     ChangePlan.__name__: accounts.changed,
     IssueApiKey.__name__: accounts.issued,
     EnrollImport.__name__: enrolled,
-    ImportContacts.__name__: contacts.imported,
+    ImportContacts.__name__: contact_imports.imported,
     AddContact.__name__: contacts.presented,
     ChangeContact.__name__: contacts.presented,
     EraseContact.__name__: erasures.presented,

@@ -23,6 +23,7 @@ from outrider.api.json_text import parse
 from outrider.api.once import Keyed, Outcome, answer_once, keyed
 from outrider.api.problems import (
     BadRequest,
+    ClientGone,
     MethodNotAllowed,
     NotFound,
     PayloadTooLarge,
@@ -30,6 +31,7 @@ from outrider.api.problems import (
     UnsupportedMediaType,
     answered,
 )
+from outrider.api.uploads import Upload
 from outrider.events.telemetry import traced
 
 MIB: Final = 1024 * 1024
@@ -39,10 +41,7 @@ SEND_SECONDS: Final = 60.0
 """A client that takes nothing for so long is cut off."""
 Door = Literal["tenant", "operator", "both", "public"]
 _JSON: Final = re.compile(r"application/json\s*(;\s*charset\s*=\s*\"?utf-8\"?\s*)?", re.IGNORECASE)
-
-
-class ClientGone(Exception):  # nobody is left to be answered
-    """The client went away while it was sending."""
+_CSV: Final = re.compile(r"text/csv\s*(;\s*(charset\s*=\s*\"?utf-8\"?|header\s*=\s*present)\s*)*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +52,8 @@ class Rule:
     most_bytes: int = MIB
     any_type: bool = False
     """True: the body is not JSON, and nobody reads it."""
+    csv: bool = False
+    """True: the body may be text/csv instead, which the handler reads while it comes: `Call.upload`."""
     stream: bool = False
     """True: the answer has no end, and the handler has to hear that the client went away."""
 
@@ -129,10 +130,12 @@ class Front:
         if method not in route.rules:
             raise MethodNotAllowed(allowed=_allowed(route))
         call.query = _query(scope["query_string"])
-        body = await _read(receive, headers, rule) if method not in {"GET", "DELETE"} else b""
+        call.upload = _upload(receive, headers, rule) if method == "POST" else None
+        is_read = call.upload is None and method not in {"GET", "DELETE"}
+        body = await _read(receive, headers, rule) if is_read else b""
         changes = method != "GET" and rule.door != "public"
         target = b"%s?%s" % (call.path.encode(), scope["query_string"])
-        key = keyed(headers, method, target, body) if changes else None
+        key = keyed(headers, method, target, call.upload or body) if changes else None
         call.json, call.escaped = ({}, False) if rule.any_type else (parse(body), b"\\u" in body)
         call.seen = _seen(headers.get("outrider-min-position"))
         if call.seen:
@@ -214,11 +217,24 @@ def _seen(header: str | None) -> int:
     return int(header)
 
 
+def _upload(receive: Receive, headers: Mapping[str, str], rule: Rule) -> Upload | None:
+    """The body, if it is one that the handler reads while it comes. Raises PayloadTooLarge."""
+    if not rule.csv or not _CSV.fullmatch(headers.get("content-type", "").strip()):
+        return None
+    if _announced(headers) > rule.most_bytes:
+        raise PayloadTooLarge(most_bytes=rule.most_bytes)
+    return Upload(receive, rule.most_bytes)
+
+
+def _announced(headers: Mapping[str, str]) -> int:
+    length = headers.get("content-length", "0")
+    return int(length) if length.isdecimal() else 0
+
+
 async def _read(receive: Receive, headers: Mapping[str, str], rule: Rule) -> bytes:
     """The whole body. Raises UnsupportedMediaType where there is one of another type, PayloadTooLarge, ClientGone."""
     right = rule.any_type or _JSON.fullmatch(headers.get("content-type", "").strip()) is not None
-    length = headers.get("content-length", "0")
-    announced = int(length) if length.isdecimal() else 0
+    announced = _announced(headers)
     if announced and not right:
         raise UnsupportedMediaType
     if announced > rule.most_bytes:

@@ -18,6 +18,7 @@ from outrider.api.paging import Page, page
 from outrider.api.problems import Late, Rejected, ValidationFailed
 from outrider.api.public_events import Showing
 from outrider.api.streaming import Streams
+from outrider.api.uploads import Upload
 from outrider.events.bus import Bus
 from outrider.events.clock import Clock
 from outrider.events.commands import Verdict
@@ -76,6 +77,8 @@ class Call:
     """The Idempotency-Key that came with it."""
     json: object = None
     """The parsed body; `{}` where there was none."""
+    upload: Upload | None = None
+    """The body that is not read yet."""
     escaped: bool = False
     """Whether its text has an escape by number: only so can a NUL or a lone surrogate get in."""
     query: Sequence[tuple[str, str]] = ()
@@ -89,6 +92,13 @@ class Call:
         context = Context(allow_insecure_hosts=self.gateway.settings.allow_insecure_hosts)
         flaws = list(unsound(self.json)) if self.escaped else []
         return validated(model, self.json, context, flaws, self._strangers(()))
+
+    def query_as(self, model: type[B]) -> B:
+        """The query as the model has it. Raises ValidationFailed with every failure."""
+        context = Context(allow_insecure_hosts=self.gateway.settings.allow_insecure_hosts)
+        names = tuple(model.model_fields)
+        known = {name: value for name, value in self.query if name in names}
+        return validated(model, known, context, list(unsound(known)), self._strangers(names))
 
     def nothing(self) -> None:
         """Raise ValidationFailed unless both body and query are empty."""

@@ -46,7 +46,10 @@ where account_id = $1 and key_hash = $2
 RENEW: Final = """
 update log.requests set held_until = clock_timestamp() + $3::interval where request_id = $1 and holder = $2
 """
-NOTE: Final = "update log.requests set command_id = $3 where request_id = $1 and holder = $2"
+NOTE: Final = """
+update log.requests set command_id = $3, request_hash = coalesce(request_hash, $4)
+where request_id = $1 and holder = $2
+"""
 SETTLE: Final = """
 update log.requests set holder = null, held_until = null, request_hash = $3 where request_id = $1 and holder = $2
 """
@@ -92,10 +95,13 @@ class Held:
     created_at: datetime
     command_id: UUID | None
     """What an attempt before this one led to, if it got so far."""
+    request_hash: Callable[[], bytes | None] = lambda: None
+    """Of a streamed body, once it has ended."""
 
     async def note(self, command_id: UUID) -> None:
         """The request leads to this command, which may be accepted now. Raises Unavailable where another holds it."""
-        if not _changed(await self.pool.execute(NOTE, self.request_id, self.holder, command_id)):
+        request_hash = self.request_hash()
+        if not _changed(await self.pool.execute(NOTE, self.request_id, self.holder, command_id, request_hash)):
             raise Unavailable("another attempt has taken this request over")
         self.command_id = command_id
 
@@ -163,7 +169,7 @@ class Idempotency:
     async def settle(self, held: Held, request_hash: bytes, reply: Reply) -> None:
         """Every later request with the key gets this reply; or may try again, if it is none to keep."""
         if not reply.is_kept:
-            await self._pool.execute(RELEASE, held.request_id, held.holder)
+            await self.release(held)
             return
         value: Json = {
             "status": reply.status,
@@ -189,6 +195,10 @@ class Idempotency:
             headers = [[name, str(len(text)) if name == "content-length" else said] for name, said in value["headers"]]
             sealed = self._box.seal(row["owner"], {**value, "headers": headers, "body": text.decode("latin-1")})
             await self._pool.execute(REPLACE, row["owner"], account_id, sealed)
+
+    async def release(self, held: Held) -> None:
+        """The next request with the key goes on where this one stopped."""
+        await self._pool.execute(RELEASE, held.request_id, held.holder)
 
     async def _reply(self, account_id: UUID, request_id: UUID) -> Reply:
         sealed = await vault.get(self._pool, account_id, request_id, ANSWER)

@@ -76,6 +76,10 @@ class ServiceUnavailable(Refused, status=503, code="unavailable"):
     """Nothing can be accepted at the moment."""
 
 
+class ClientGone(Exception):  # nobody is left to be answered
+    """The client went away while it was sending."""
+
+
 class Late(Exception):  # no error: the command is kept, its verdict comes later
     """No verdict came in time."""
 
@@ -119,6 +123,8 @@ def answered(error: BaseException) -> Answered:
             return Answered(error.verdict.http_status or 422, error.verdict.body or {})
         case Refused():
             return Answered(error.status, error.problem(), headers=_headers(error))
+        case ClientGone():
+            return answered(BadRequest(reason="the body broke off"))
         case _ if isinstance(error, (TimedOut, TimeoutError)) or passing(error):
             return _unavailable(error)
         case _:  # without its message: a database quotes whole rows in it

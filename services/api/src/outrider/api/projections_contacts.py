@@ -13,6 +13,7 @@ from outrider.events.contact import (
     ContactUnsubscribed,
     ImportCompleted,
     ImportDeleted,
+    ImportFailed,
     ImportStarted,
 )
 from outrider.events.database import Db
@@ -76,6 +77,21 @@ async def import_completed(db: Db, events: Sequence[Recorded[ImportCompleted]]) 
         [item.event.record_count for item in done],
         [item.event.skipped for item in done],
         [item.event.rejected for item in done],
+    )
+
+
+@tables.on(ImportFailed)
+async def import_failed(db: Db, events: Sequence[Recorded[ImportFailed]]) -> None:
+    """The imports stand, with nobody in them."""
+    await db.execute(
+        "insert into imports (import_id, account_id, position, status, record_count, skipped, rejected, created_at) "
+        "select import_id, account_id, position, 'failed', 0, 0, 0, at "
+        "from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::timestamptz[]) "
+        "as f (import_id, account_id, position, at) on conflict do nothing",
+        [item.event.import_id for item in events],
+        [item.account_id for item in events],
+        [item.position for item in events],
+        [item.business_at for item in events],
     )
 
 

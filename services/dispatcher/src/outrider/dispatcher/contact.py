@@ -18,15 +18,18 @@ from outrider.events.contact import (
     ContactCorrected,
     ContactDeleted,
     ContactForgotten,
+    ContactImportFailed,
     ContactImportNotFound,
     ContactNotFound,
     ContactUnsubscribed,
     DeleteContact,
     DeleteImport,
     EraseContact,
+    FailImport,
     ImportCompleted,
     ImportContacts,
     ImportDeleted,
+    ImportFailed,
     ImportStarted,
     NoContactsProvided,
     SuppressAddress,
@@ -58,7 +61,7 @@ class Contact:
 class Import:
     """What is remembered of an import; the people themselves lie in the vault."""
 
-    status: Literal["absent", "processing", "completed", "deleted"] = "absent"
+    status: Literal["absent", "processing", "completed", "failed", "deleted"] = "absent"
     chunks: int = 0
     rows: int = 0
     skipped: int = 0
@@ -99,6 +102,8 @@ def evolve_import(state: Import, event: Event) -> Import:
             return Import("processing", event.chunks, event.rows, event.skipped, event.rejected)
         case ImportCompleted():
             return replace(state, status="completed")
+        case ImportFailed():
+            return replace(state, status="failed")
         case ImportDeleted():
             return replace(state, status="deleted")
         case _:
@@ -127,6 +132,8 @@ address = Aggregate("address", Address(), evolve_address)
 
 def start_import(command: ImportContacts, state: Import) -> Sequence[Event]:
     """The import is accepted; one without any sound row is complete at once."""
+    if state.status == "failed":
+        raise ContactImportFailed
     if state.status != "absent":
         return []
     if not command.rows + command.skipped + command.rejected:
@@ -149,6 +156,11 @@ def complete_import(import_id: UUID, added: int, state: Import) -> Sequence[Even
         return []
     skipped = state.skipped + state.rows - added
     return [ImportCompleted(import_id=import_id, record_count=added, skipped=skipped, rejected=state.rejected)]
+
+
+def fail_import(command: FailImport, state: Import) -> Sequence[Event]:
+    """The import adds nobody; one that was accepted meanwhile is let be."""
+    return [ImportFailed(import_id=command.import_id)] if state.status == "absent" else []
 
 
 def delete_import(command: DeleteImport, state: Import) -> Sequence[Event]:

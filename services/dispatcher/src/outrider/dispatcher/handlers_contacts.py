@@ -17,7 +17,8 @@ from outrider.dispatcher.contact import (
 from outrider.dispatcher.desk import Desk, carried_out
 from outrider.dispatcher.erasing import erase
 from outrider.dispatcher.facts import suppressions_of
-from outrider.dispatcher.importing import Row, add
+from outrider.dispatcher.importing import add
+from outrider.dispatcher.importing_chunks import Row
 from outrider.events import vault
 from outrider.events.commands import Answer
 from outrider.events.contact import (
@@ -49,7 +50,7 @@ where v.owner = $1 and v.name = 'person' and v.account_id = $3
 
 async def on_add_contact(desk: Desk, command: AddContact) -> Answer:
     """201; where the address has its contact, nothing is kept of the one that was to be added."""
-    row = Row(command.contact_id, command.address_key, {}, command.domain_key)
+    row = Row(command.contact_id, command.address_key, command.domain_key)
     holder = await add(desk, command.account_id, None, command.command_id, row)
     if holder != command.contact_id:
         await vault.forget(desk.log_pool, [command.contact_id])

@@ -3,7 +3,7 @@
 from functools import partial
 
 from outrider.dispatcher.account import account, change_plan, close_account, issue_key, open_account, revoke_key
-from outrider.dispatcher.contact import contact, contact_import, delete_import, start_import, unsubscribe
+from outrider.dispatcher.contact import contact, contact_import, delete_import, fail_import, start_import, unsubscribe
 from outrider.dispatcher.desk import Desk, carried_out, done_inline
 from outrider.dispatcher.importing import chunk_key
 from outrider.events.account import ChangePlan, CloseAccount, IssueApiKey, OpenAccount, RevokeApiKey
@@ -11,6 +11,7 @@ from outrider.events.commands import Answer
 from outrider.events.contact import (
     ContactImportNotFound,
     DeleteImport,
+    FailImport,
     ImportCompleted,
     ImportContacts,
     UnsubscribeContact,
@@ -68,7 +69,7 @@ async def on_import_contacts(desk: Desk, drain: Drain, command: ImportContacts) 
     done = await desk.log.transact(
         command.account_id, contact_import, command.import_id, partial(start_import, command), cause=command.command_id
     )
-    if command.rows > INLINE_ROWS:
+    if command.rows + command.skipped + command.rejected > INLINE_ROWS:
         return Answer({"id": str(command.import_id), "status": "processing"}, 202, done.position)
 
     async def is_over() -> bool:
@@ -77,6 +78,14 @@ async def on_import_contacts(desk: Desk, drain: Drain, command: ImportContacts) 
     keys = [chunk_key(command.import_id, chunk) for chunk in range(command.chunks)]
     await done_inline(desk, drain, keys, done.position, is_over)
     return await _import_answer(desk, command)
+
+
+async def on_fail_import(desk: Desk, command: FailImport) -> Answer:
+    """200 with the status that holds."""
+    done = await desk.log.transact(
+        command.account_id, contact_import, command.import_id, partial(fail_import, command), cause=command.command_id
+    )
+    return Answer({"id": str(command.import_id), "status": done.state.status}, 200, done.position)
 
 
 async def _import_status(desk: Desk, command: ImportContacts) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 from uuid import UUID, uuid5
@@ -18,25 +17,22 @@ from outrider.dispatcher.contact import (
     delete_contact,
     release,
 )
-from outrider.dispatcher.desk import Desk, chunks
+from outrider.dispatcher.desk import CHUNK, Desk
+from outrider.dispatcher.importing_chunks import Chunk, Row, add_chunk
 from outrider.events import todo, vault
 from outrider.events.errors import Conflict
 from outrider.events.log import Write
-from outrider.events.message import Event, Json
+from outrider.events.message import Event
 from outrider.events.todo import Todo
-from outrider.events.vault import Entry
 
 TRIES: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A person of an import."""
-
-    contact_id: UUID
-    address_key: str
-    person: Json
-    domain_key: str | None = None
+TO_DELETE: Final = """
+select contact_id, address_key, version, added from contacts
+where import_id = $1 and account_id = $2 and added > $3
+order by added
+limit $4
+"""
+"""Also who is deleted: an attempt before this one may have been killed before it forgot them."""
 
 
 def chunk_key(import_id: UUID, chunk: int) -> str:
@@ -47,18 +43,19 @@ def chunk_key(import_id: UUID, chunk: int) -> str:
 async def import_chunk(desk: Desk, item: Todo) -> None:
     """Its people are contacts, or counted as duplicates; the next chunk is to be added, or the import is complete."""
     import_id, chunk, cause = UUID(item.key.partition(":")[0]), int(item.data["chunk"]), UUID(item.data["cause"])
-    state = contact_import.fold(
-        found.event for found in await desk.log.read_stream(item.account_id, contact_import.stream(import_id))
-    )
+    history = await desk.log.read_stream(item.account_id, contact_import.stream(import_id))
+    state = contact_import.fold(found.event for found in history)
     if state.status != "processing":
         return
-    await _add_people(desk, item.account_id, import_id, cause, await _people(desk, item.account_id, import_id, chunk))
+    if not await add_chunk(desk, Chunk(item.account_id, import_id, f"rows-{chunk}", cause, len(history))):
+        return
+    await desk.kept_pace()
     if chunk + 1 < state.chunks:
         following = Todo(
             item.kind,
             chunk_key(import_id, chunk + 1),
             item.account_id,
-            item.due_at,
+            desk.clock.now(),
             owner=import_id,
             data={"chunk": chunk + 1, "cause": str(cause)},
         )
@@ -74,25 +71,6 @@ async def import_chunk(desk: Desk, item: Todo) -> None:
         cause=uuid5(cause, "completed"),
     )
     await desk.log_pool.execute("delete from log.vault where owner = $1 and name like 'rows-%'", import_id)
-
-
-async def _people(desk: Desk, account: UUID, import_id: UUID, chunk: int) -> list[Row]:
-    found = await vault.get(desk.log_pool, account, import_id, f"rows-{chunk}") or {"rows": []}
-    return [
-        Row(UUID(row["contact_id"]), row["address_key"], row["person"], row.get("domain_key")) for row in found["rows"]
-    ]
-
-
-async def _add_people(desk: Desk, account: UUID, import_id: UUID, cause: UUID, rows: Sequence[Row]) -> None:
-    for part in chunks(rows):
-        await vault.put(
-            desk.log_pool, [Entry(row.contact_id, "person", account, "contact", row.person) for row in part]
-        )
-        holders = await asyncio.gather(*(add(desk, account, import_id, cause, row) for row in part))
-        await vault.forget(
-            desk.log_pool,
-            [row.contact_id for row, holder in zip(part, holders, strict=True) if holder != row.contact_id],
-        )
 
 
 async def add(desk: Desk, account: UUID, import_id: UUID | None, cause: UUID, row: Row) -> UUID:
@@ -120,20 +98,17 @@ async def delete_import(desk: Desk, item: Todo) -> None:
     """Its contacts are deleted and nothing that tells who they were is kept; their enrollments end one by one."""
     await desk.fresh()
     import_id, cause = UUID(item.key), UUID(item.data["cause"])
-    rows = await desk.tables.fetch(
-        "select contact_id, address_key, version from contacts "
-        "where import_id = $1 and account_id = $2 and not deleted order by added",
-        import_id,
-        item.account_id,
-    )
-    for part in chunks(rows):
+    after = 0
+    while rows := await desk.tables.fetch(TO_DELETE, import_id, item.account_id, after, CHUNK):
         await asyncio.gather(
             *(
                 _delete(desk, item.account_id, cause, row["contact_id"], row["address_key"], row["version"])
-                for row in part
+                for row in rows
             )
         )
-        await vault.forget(desk.log_pool, [row["contact_id"] for row in part])
+        await vault.forget(desk.log_pool, [row["contact_id"] for row in rows])
+        await desk.kept_pace()
+        after = rows[-1]["added"]
     await vault.forget(desk.log_pool, [import_id])
 
 

@@ -13,6 +13,7 @@ from outrider.events.contact import (
     ContactForgotten,
     ContactUnsubscribed,
     ImportDeleted,
+    ImportFailed,
     ImportStarted,
 )
 from outrider.events.database import Db
@@ -45,9 +46,9 @@ async def plan_changed(db: Db, events: Sequence[Recorded[PlanChanged]]) -> None:
     )
 
 
-@people.on(ImportStarted)
-async def import_started(db: Db, events: Sequence[Recorded[ImportStarted]]) -> None:
-    """It can be enrolled."""
+@people.on(ImportStarted, ImportFailed)
+async def import_begun(db: Db, events: Sequence[Recorded[ImportStarted | ImportFailed]]) -> None:
+    """It can be enrolled; in one that failed is nobody."""
     await db.execute(
         "insert into imports (import_id, account_id) select * from unnest($1::uuid[], $2::uuid[])",
         [item.event.import_id for item in events],
