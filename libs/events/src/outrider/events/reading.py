@@ -33,11 +33,16 @@ with found as (
     select position, cause from log.events order by position desc limit 1
 )
 select f.position, f.account_id, f.stream, f.version, f.cause, f.ordinal, f.business_at, f.recorded_at, f.meta, f.type,
-    f.type_version, f.data, n.position as end_position, n.cause as end_cause
-from newest n left join found f on true
+    f.type_version, f.data, n.position as end_position, n.cause as end_cause,
+    (select count(*) from found) as looked
+from newest n
+left join found f on f.data is not null or f.position = (select max(position) from found)
 order by f.position
 """
-"""One statement is one snapshot: what is not among the found up to the newest position is of other shards."""
+"""One statement is one snapshot: what is not among the found up to the newest position is of other shards.
+
+Of what nobody asked for, only the last travels: it says how far was looked.
+"""
 BEHIND = """
 select (select coalesce(max(position), 0) from log.events) - $1::bigint as events,
     (select extract(epoch from clock_timestamp() - recorded_at)::float8
@@ -91,7 +96,7 @@ class Reading:
         if not rows or rows[0]["end_position"] <= position:
             return events, position, None
         last = rows[-1]
-        if len(rows) < limit or last["position"] is None:
+        if last["looked"] < limit or last["position"] is None:
             return events, last["end_position"], last["end_cause"]
         return events, last["position"], last["cause"]
 

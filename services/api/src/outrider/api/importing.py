@@ -18,6 +18,8 @@ from outrider.events.vault import Entry
 CHUNK_ROWS: Final = 1000
 ROWS_KEPT: Final = timedelta(hours=24)
 """Real time: by then they are contacts, or the import is to be made again."""
+MOST_DOMAINS: Final = 10_000
+"""Whose keys are remembered."""
 LONGEST_SHOWN: Final = 320
 """Characters of what stood where an address should stand."""
 
@@ -54,6 +56,8 @@ class Intake:
     skipped: int = 0
     """Addresses that stood in the same chunk before."""
     rejected: int = 0
+    _domains: dict[str, str] = field(default_factory=dict[str, str])
+    """Keys of domains: an import has few of them."""
     _good: dict[str, Json] = field(default_factory=dict[str, Json])
     _bad: list[Json] = field(default_factory=list[Json])
 
@@ -98,9 +102,16 @@ class Intake:
         self._good[known] = {
             "contact_id": str(new_id()),
             "address_key": known,
-            "domain_key": domain_key(self.key, self.account_id, domain_of(address)),
+            "domain_key": self._domain_key(domain_of(address)),
             "person": {**person, "email": address},
         }
+
+    def _domain_key(self, domain: str) -> str:
+        if len(self._domains) > MOST_DOMAINS:
+            self._domains.clear()
+        if domain not in self._domains:
+            self._domains[domain] = domain_key(self.key, self.account_id, domain)
+        return self._domains[domain]
 
     def _reject(self, row: Candidate, reason: str) -> None:
         self.rejected += 1

@@ -118,7 +118,8 @@ async def _append(desk: Desk, chunk: Chunk, rows: Sequence[Row], stand: Mapping[
 
 async def _forget_others(desk: Desk, chunk: Chunk, fresh: Sequence[Row], added: Sequence[Row]) -> None:
     """Of who was put into the vault and is no contact, nothing is kept."""
-    if others := [row for row in fresh if row not in added]:
+    kept = {row.contact_id for row in added}
+    if others := [row for row in fresh if row.contact_id not in kept]:
         found = await desk.log.read_streams(chunk.account_id, [contact.stream(row.contact_id) for row in others])
         states = {
             row.contact_id: contact.fold(item.event for item in found.get(contact.stream(row.contact_id), []))
