@@ -4,9 +4,10 @@ import ast
 import inspect
 import json
 import re
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import jsonschema_rs
@@ -37,6 +38,9 @@ def test_a_route_is_described_with_the_body_and_the_query_that_it_reads(operatio
     for call in calls(operation, "page", "options"):
         given = [node for argument in call.args for node in ast.walk(argument)]
         read |= {str(node.value) for node in given if isinstance(node, ast.Constant)}
+    for call in calls(operation, "query_as"):
+        models = [getattr(sys.modules[operation.handler.fn.__module__], cast("ast.Name", arg).id) for arg in call.args]
+        read |= {name for model in models for name in model.model_fields}
     assert {query.name for query in operation.told.query} == read
 
 

@@ -104,7 +104,7 @@ async def test_only_the_gateway_knows_of_requests(urls: Mapping[str, str], membe
 @pytest.mark.parametrize("member", WATCHERS)
 async def test_who_sends_and_who_watches_sees_no_key_and_no_list(urls: Mapping[str, str], member: str) -> None:
     """Sealed passwords they need, and open; what the gateway shows once, and what is being imported, is not there."""
-    names = ("answer", "rows-0", "rejects", "label", "value", "secrets", "person", "server")
+    names = ("answer", "rows-0", "rejects", "rejects-000000000007", "label", "value", "secrets", "person", "server")
     async with kernel(urls, "api") as api, kernel(urls, member) as k:
         await vault.put(api.pool, [Entry(ACCOUNT, name, ACCOUNT, "account", {"kept": name}) for name in names])
         seen = [name for name in names if await vault.get(k.pool, ACCOUNT, ACCOUNT, name)]

@@ -1,6 +1,6 @@
 """Imports of contacts, as JSON or CSV."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from outrider.api.answers_people import ContactShown, ImportShown, Reject
 from outrider.api.bodies_contacts import CsvImport, NewImportBody
 from outrider.api.contacts import CONTACT_FIELDS, contact_rows
 from outrider.api.csv_people import WrongHeader
-from outrider.api.describing import PAGE, tells
+from outrider.api.describing import PAGE, Query, tells
 from outrider.api.front import IMPORT_BYTES
 from outrider.api.gateway import Asked, Call
 from outrider.api.importing import Intake, rejects_name
@@ -31,6 +31,7 @@ from outrider.events.ids import new_id
 from outrider.events.message import Json
 
 LARGE: Final = {"rule": {"most_bytes": IMPORT_BYTES, "csv": True}}
+NAME: Final = Query("name", "Of the import, where it is a CSV file; JSON has it in its body.")
 REFUSES: Final = (NoContactsProvided, ContactImportFailed)
 IMPORT_FIELDS = """
 i.import_id, i.position, i.status, i.skipped, i.rejected, i.created_at,
@@ -76,14 +77,22 @@ limit $5
 @post(
     "/contact_imports",
     status_code=201,
-    opt=LARGE | tells(ImportShown, also={202: ImportShown}, body=NewImportBody, refuses=REFUSES),
+    opt=LARGE
+    | tells(
+        ImportShown,
+        also={202: ImportShown},
+        body=NewImportBody,
+        takes=["text/csv"],
+        query=[NAME],
+        refuses=REFUSES,
+    ),
 )
 async def import_contacts(request: Asked) -> Response[bytes]:
     """Import people; duplicates are skipped, bad rows rejected, and both counted."""
     call = request.user
     into = intake(call, new_id())
     if call.upload is not None:
-        await _stage_csv(call, call.upload, into)
+        await _stage_csv(call, call.upload, into, lambda: call.query_as(CsvImport))
     else:
         body = call.body(NewImportBody).contact_import
         if not body.contacts:
@@ -145,11 +154,11 @@ async def delete_import(request: Asked, import_id: str) -> Response[bytes]:
     return call.done()
 
 
-async def _stage_csv(call: Call, upload: Upload, into: Intake) -> None:
+async def _stage_csv(call: Call, upload: Upload, into: Intake, query: Callable[[], CsvImport]) -> None:
     """The file lies in the vault. Raises ValidationFailed where it cannot be read, once all of it has come."""
     name, errors = "", list[Mapping[str, str]]()
     try:
-        name = call.query_as(CsvImport).name
+        name = query().name
     except ValidationFailed as refused:
         errors += refused.details["errors"]
     reading = CsvUpload(call, upload, into)
