@@ -237,7 +237,7 @@ async def _carried_out(row: Row, handlers: Mapping[str, Handler]) -> tuple[str, 
     try:
         return "succeeded", await handlers[row["kind"]](command)
     except Refused as refusal:
-        return "rejected", Answer(refusal.problem(), refusal.status)
+        return "rejected", Answer(refusal.problem(), refusal.status, refusal.position)
 
 
 async def _begun(db: Db, rows: Sequence[Row]) -> set[UUID]:

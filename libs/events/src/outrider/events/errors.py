@@ -7,7 +7,7 @@ from outrider.events.message import Json
 
 
 class Refused(Exception):
-    """A command breaks a rule. Nothing was recorded; the docstring of the subclass is the message."""
+    """A command breaks a rule. Nothing was changed; the docstring of the subclass is the message."""
 
     status: ClassVar[int] = 422
     code: ClassVar[str] = "refused"
@@ -21,6 +21,8 @@ class Refused(Exception):
         """Take the details that the answer shows: ids, numbers, fields; never a secret."""
         super().__init__((self.__doc__ or self.code).strip().splitlines()[0])
         self.details: Json = details
+        self.position = 0
+        """The log position of what was recorded nevertheless: why somebody was skipped."""
 
     def problem(self) -> Json:
         """The body of the answer. RFC 9457."""

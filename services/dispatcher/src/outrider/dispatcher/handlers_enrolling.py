@@ -130,9 +130,9 @@ async def on_enroll_contact(desk: Desk, command: EnrollContact) -> Answer:
     place = Place(command.batch_number, command.priority)
     shared = await sharing(desk, command.account_id, command.campaign_id)
     for skipped in await enroll_as_it_stands(desk, command, shared, who, place):
-        if skipped.kind == "already_enrolled":
-            raise ContactAlreadyEnrolled
-        raise ContactSkipped(kind=skipped.kind)
+        refusal = ContactAlreadyEnrolled() if skipped.kind == "already_enrolled" else ContactSkipped(kind=skipped.kind)
+        refusal.position = await desk.log.last_position()
+        raise refusal
     body = {
         "id": str(who.enrollment_id),
         "contact_id": str(who.contact_id),
