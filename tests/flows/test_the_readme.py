@@ -36,7 +36,7 @@ def walked(system: System, folder: Path) -> tuple[str, str]:
         "OUTRIDER_SANDBOX_URL": system.sandbox_url,
     }
     done = subprocess.run(  # noqa: S603  # the commands are the README's
-        [bash, "-c", walk()], env=given, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        [bash, "-c", walk()], env=given, cwd=folder, capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     token, campaign = done.stdout.split()[-2:]
