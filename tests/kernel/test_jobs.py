@@ -10,7 +10,8 @@ from uuid import uuid4
 import pytest
 
 from outrider.events import bus as kernel_bus
-from outrider.events.bus import COMMANDS_STREAM, MAX_DELIVER, Bus
+from outrider.events import taking as kernel_taking
+from outrider.events.bus import COMMANDS_STREAM, MAX_DELIVER, Bus, declare
 from outrider.events.commands import Commands
 from outrider.events.errors import NotYet, Unavailable
 from outrider.events.message import Job
@@ -154,6 +155,33 @@ async def test_no_more_than_so_many_are_at_it_and_stopping_waits_for_them(
         assert sorted(w.done) == [0, 1, 2]
     async with worker(urls, bus_url) as w:
         assert 7 <= await w.left() <= 10
+
+
+async def test_what_is_told_just_when_a_request_ends_is_delivered_once(
+    urls: Mapping[str, str], bus_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel_taking, "REQUEST_SECONDS", 0.01)
+    async with worker(urls, bus_url) as w:
+        for number in range(200):
+            await w.bus.tell(count(number), SUBJECT)
+        await until("all are done", lambda: len(w.done) == 200)
+        assert sorted(w.done) == list(range(200))
+        stands = await w.bus.broker.connection.jetstream().consumer_info(COMMANDS_STREAM, f"sender-{PARTITION}")
+        assert stands.delivered is not None
+        assert stands.delivered.consumer_seq == 200, "none was delivered to a request that nobody waited for any more"
+
+
+async def test_a_consumer_that_was_lost_is_taken_from_again_once_it_is_declared(
+    urls: Mapping[str, str], bus_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel_taking, "PAUSE_SECONDS", 0.05)
+    async with worker(urls, bus_url) as w:
+        await w.bus.tell(count(0), SUBJECT)
+        await until("it is done and acknowledged", lambda: nothing_left(w))
+        await w.bus.broker.connection.jetstream().delete_consumer(COMMANDS_STREAM, f"sender-{PARTITION}")
+        await declare(bus_url)
+        await w.bus.tell(count(1), SUBJECT)
+        await until("the next is done", lambda: w.done == [0, 1])
 
 
 async def test_without_nats_nothing_is_told(
