@@ -23,6 +23,7 @@ from outrider.local.services import SERVICES, Site
 from outrider.local.serving import Part
 from outrider.local.splitting import split
 from tests.kill_loop.script import SETTLE_SECONDS, Blow, Script
+from tests.support import nursery
 
 POSTGRES = ("max_connections=400", "jit=off")  # all else as Postgres has it: every commit is on the disk
 REPLICAS = 2
@@ -54,7 +55,7 @@ class Fleet:
         self.home.prepare()
         self.keys, self.ports = Keys.fresh(), Ports(path / "ports.json", usual=False)
         self.said: list[str] = []
-        self.machine = Machine(self.home.logs, self.home.pids, self.said.append)
+        self.machine = Machine(self.home.logs, self.home.pids, self.said.append, nursery.start)
         database, database_url = postgres.part(path / "postgres", self.ports, *POSTGRES)
         bus, nats_url = nats.part(path / "nats", self.ports)
         self._servers = (database, bus)

@@ -14,6 +14,7 @@ from outrider.local.account import open_account
 from outrider.local.home import Ports
 from outrider.local.machine import STOP_SECONDS, Machine
 from outrider.local.services import SERVICES, Site, wishes
+from tests.support import nursery
 from tests.support.servers import Server, Servers
 
 Finally = Callable[[Callable[[], None]], object]
@@ -30,7 +31,7 @@ class System:
         """Nothing runs yet."""
         self.site, self.folder = site, folder
         self.told: list[str] = []
-        self.machine = Machine(folder, folder, self.told.append)
+        self.machine = Machine(folder, folder, self.told.append, nursery.start)
 
     def start(self, services: Sequence[str] = SERVICES) -> None:
         """The sandbox and the services run and are ready."""

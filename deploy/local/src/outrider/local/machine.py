@@ -21,6 +21,7 @@ STEADY_SECONDS = 60.0
 """A process that lived this long has earned a quick restart again."""
 LOOK_SECONDS = 0.02
 WHY_SIGNS = 300
+Launch = Callable[[Part, Path], Process]
 
 
 @dataclass
@@ -43,9 +44,9 @@ class Running:
 class Machine:
     """Owns every process it starts: all end with it. Use it from the main thread only (see `leash.tied`)."""
 
-    def __init__(self, logs: Path, pids: Path, tell: Callable[[str], None] = print) -> None:
+    def __init__(self, logs: Path, pids: Path, tell: Callable[[str], None] = print, launch: Launch = launch) -> None:
         """Nothing runs yet but the watchdog. `tell` hears what a person should know."""
-        self._logs, self._pids, self._tell = logs, pids, tell
+        self._logs, self._pids, self._tell, self._start = logs, pids, tell, launch
         self._running: dict[str, Running] = {}
         self._tiers = 0
         self._watchdog = Watchdog()
@@ -116,7 +117,7 @@ class Machine:
 
     def _launch(self, part: Part) -> Process:
         try:
-            process = launch(part, self._log(part))
+            process = self._start(part, self._log(part))
         except OSError as error:
             raise Failed(f"{part.name} cannot be started: {error}") from error
         self._watchdog.hold(process.pid, part.orphan_signal)

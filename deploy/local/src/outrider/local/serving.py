@@ -9,13 +9,38 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from outrider.local.leash import tied
 
-Process = subprocess.Popen[bytes]
 PREFIX = "OUTRIDER_"
 LOG_BYTES = 10_000_000
 OK = 200
+
+
+class Process(Protocol):
+    """What this module starts, and what anything else starts in its place."""
+
+    @property
+    def pid(self) -> int:
+        """Its id."""
+        ...
+
+    def poll(self) -> int | None:
+        """Answer the exit code, or minus the signal that ended it; None while it runs."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Answer the same once it has ended. Raises subprocess.TimeoutExpired."""
+        ...
+
+    def send_signal(self, sig: int, /) -> None:
+        """It gets the signal, unless it has ended."""
+        ...
+
+    def kill(self) -> None:
+        """It gets SIGKILL, unless it has ended."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -48,11 +73,10 @@ def launch(part: Part, log: Path) -> Process:
     with suppress(OSError):
         if log.stat().st_size > LOG_BYTES:
             log.replace(log.with_suffix(".log.1"))
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     with log.open("ab") as out:
         return subprocess.Popen(
             [*part.who.prefix, *part.command],
-            env=inherited | {"PYTHONUNBUFFERED": "1"} | dict(part.environment),
+            env=environment(part),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
@@ -62,6 +86,12 @@ def launch(part: Part, log: Path) -> Process:
             start_new_session=True,  # Ctrl-C reaches the runner alone: it stops everything in order
             preexec_fn=tied(part.orphan_signal),  # noqa: PLW1509  # the runner has no other thread
         )
+
+
+def environment(part: Part) -> dict[str, str]:
+    """Answer every variable that it starts with."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return inherited | {"PYTHONUNBUFFERED": "1"} | dict(part.environment)
 
 
 def answers(port: int, path: str) -> Callable[[int], bool]:
