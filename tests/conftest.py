@@ -8,10 +8,9 @@ import pytest
 
 from outrider.events.bus import declare
 from outrider.events.database import migrate
-from outrider.local.services import SERVICES
 from tests.support import servers as support
 from tests.support.servers import Server, Servers
-from tests.support.system import StartSystem, System, started
+from tests.support.system import MAILING, StartSystem, System, started
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +77,7 @@ def start_system(servers: Servers, database_url: str, nats_server: Server) -> Ge
             *,
             clock: str = "",
             settings: Mapping[str, str] | None = None,
-            services: Sequence[str] = SERVICES,
+            services: Sequence[str] = MAILING,
             postgres: Server | None = None,
             nats: Server | None = None,
         ) -> System:

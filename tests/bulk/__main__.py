@@ -11,11 +11,10 @@ from io import StringIO
 from rich.console import Console
 from rich.table import Table
 
-from outrider.local.services import SERVICES
 from tests.bulk.measuring import Figures, measured
 from tests.support import servers as support
 from tests.support.story import opened
-from tests.support.system import started
+from tests.support.system import MAILING, started
 
 MOST_GROWN = 100.0
 """MiB."""
@@ -26,7 +25,7 @@ async def run(contacts: int, delay_minutes: int) -> Figures:
     with support.running() as servers, ExitStack() as stack:
         async with support.template(servers) as admin, support.database(servers, admin) as url:
             nats = stack.enter_context(servers.nats())
-            system = await started(servers, stack.callback, url, nats.url, clock="", settings=None, services=SERVICES)
+            system = await started(servers, stack.callback, url, nats.url, clock="", settings=None, services=MAILING)
             big, small = opened(system), opened(system)
             stack.callback(big.close)
             stack.callback(small.close)

@@ -17,7 +17,7 @@ from outrider.events.database import ROLES
 from outrider.events.service import STOP_SECONDS
 from outrider.events.settings import Settings
 from outrider.local.keys import Keys
-from outrider.local.services import SERVICES, module
+from outrider.local.services import SERVICES, module, role
 
 HERE: Final = Path(__file__).parents[2]
 CHART: Final = HERE / "deploy/helm/outrider"
@@ -138,10 +138,12 @@ def environment(manifests: Sequence[Manifest], component: str) -> dict[str, str]
 @pytest.mark.parametrize("component", SERVICES)
 def test_every_service_can_read_its_settings(manifests: list[Manifest], component: str) -> None:
     settings = Settings.from_env(environment(manifests, component))
-    assert settings.database_url.startswith(f"postgresql://outrider_{component.replace('-', '_')}:")
+    assert settings.database_url.startswith(f"postgresql://{role(component)}:")
     assert settings.health_listen == "0.0.0.0:9000"
     assert bool(settings.seal_private_key) == (component in {"sender", "reply-watcher"})
     assert bool(settings.operator_token) == (component == "api")
+    assert bool(settings.webhook_seal_public_key) == (component == "api")
+    assert bool(settings.webhook_seal_private_key) == (component == "webhooks")
 
 
 def test_the_migration_is_given_the_owner_and_every_role(manifests: list[Manifest]) -> None:
@@ -178,17 +180,18 @@ def test_every_flow_has_a_policy(manifests: list[Manifest]) -> None:
     servers = {5432, 4222, 53}
     assert reached.pop("sender") == servers | {25, 465, 587, 2525}
     assert reached.pop("reply-watcher") == servers | {143, 993}
+    assert reached.pop("webhooks") == servers | {443, 8443}
     assert set(map(frozenset, reached.values())) == {frozenset(servers)}
 
 
-def test_mail_servers_on_private_addresses_cannot_be_reached(manifests: list[Manifest]) -> None:
+def test_servers_of_customers_on_private_addresses_cannot_be_reached(manifests: list[Manifest]) -> None:
     mail = [
         rule
         for one in of_kind(manifests, "NetworkPolicy")
         for rule in one["spec"].get("egress", [])
-        if rule["ports"][0]["port"] in {25, 143}
+        if rule["ports"][0]["port"] in {25, 143, 443}
     ]
-    assert len(mail) == 2
+    assert len(mail) == 3
     for rule in mail:
         assert {"10.0.0.0/8", "169.254.0.0/16"} <= set(rule["to"][0]["ipBlock"]["except"])
 

@@ -6,12 +6,11 @@ from contextlib import ExitStack, asynccontextmanager
 import asyncpg
 import pytest
 
-from outrider.local.services import SERVICES
 from tests.support import servers as support
 from tests.support.servers import Servers
 from tests.support.story import Begin, Story, opened
 from tests.support.story_dns import name_server
-from tests.support.system import System, started
+from tests.support.system import MAILING, System, started
 
 FAST = "2026-01-05T08:00:00Z@28800"
 """A Monday; a day passes in 3 seconds."""
@@ -24,7 +23,7 @@ async def _shared(servers: Servers, template: "asyncpg.Connection", clock: str) 
             nats, name_servers = stack.enter_context(servers.nats()), stack.enter_context(name_server())
             settings = {"OUTRIDER_DNS": name_servers}
             system = await started(
-                servers, stack.callback, url, nats.url, clock=clock, settings=settings, services=SERVICES
+                servers, stack.callback, url, nats.url, clock=clock, settings=settings, services=MAILING
             )
             yield system
 

@@ -1,9 +1,8 @@
 """A power cut in mid-campaign: everything comes back where it was."""
 
-from outrider.local.services import SERVICES
 from tests.support.servers import Server
 from tests.support.story import Begin, Story
-from tests.support.system import StartSystem
+from tests.support.system import MAILING, StartSystem
 
 PEOPLE = 40
 REPLIES = 2
@@ -21,9 +20,9 @@ async def test_campaigns_outlive_lost_servers_and_a_power_cut(
     first = begun(story, "ann")
     lose(nats_server, postgres_server)
     second = begun(story, "ben")
-    system.kill(*SERVICES)
+    system.kill(*MAILING)
     lose(nats_server, postgres_server)
-    system.revive(*SERVICES)
+    system.revive(*MAILING)
 
     for campaign_id in (first, second):
         shown = story.client.until(campaign_id, "completed", lambda shown: shown.completed_at is not None, SECONDS)

@@ -1,10 +1,10 @@
 """The log, the commands and what the services print hold ids: people and passwords are the vault's alone."""
 
-from outrider.local.services import SERVICES
 from tests.support import story_log
 from tests.support.client import Json
 from tests.support.client_answers import Campaign
 from tests.support.story import DAY, Story
+from tests.support.system import MAILING
 
 PASSWORD, IMAP_PASSWORD = "Zq7pässwort-smtp", "Zq7pässwort-imap"  # the sandbox takes any
 NAMES = ("Zq7Élodie", "Zq7Ørsted", "Zq7Werke", "Zq7Vorständin", "Zq7letterhead", "Zq7Zwiebelkuchen", "Zq7plaintext")
@@ -81,7 +81,7 @@ async def test_nothing_personal_stands_anywhere_but_in_the_vault(fast_story: Sto
         assert value.casefold() in vault, f"{value} is not even in the vault: the search is no proof"
     for word in ("zq7", story.to_domain, story.from_domain):
         found = [name for name, text in tables.items() if word in text]
-        found += [f"{name}.log" for name in SERVICES if word in printed(story, name)]
+        found += [f"{name}.log" for name in MAILING if word in printed(story, name)]
         assert found == [], word
     for password in (PASSWORD, IMAP_PASSWORD):
         assert password.casefold() not in vault

@@ -2,10 +2,10 @@
 
 import httpx
 
-from outrider.local.services import SERVICES
 from tests.support import story_log
 from tests.support.client_answers import Contact
 from tests.support.story import DAY, Story
+from tests.support.system import MAILING
 
 
 def contact_of(story: Story, name: str) -> Contact:
@@ -61,7 +61,7 @@ async def test_neither_contact_nor_suppression_is_named_outside_the_vault(fast_s
     assert all(word in vault for word in words)
     for word in (*words, story.to_domain):
         found = [name for name, text in tables.items() if word in text]
-        found += [name for name in SERVICES if word in (story.system.folder / f"{name}.log").read_text().casefold()]
+        found += [name for name in MAILING if word in (story.system.folder / f"{name}.log").read_text().casefold()]
         assert found == [], word
     story.client.delete(f"/contacts/{contact.id}")
     after = (await story_log.dump(story.database_url))["log.vault"].casefold()

@@ -19,11 +19,12 @@ from outrider.local.keys import Keys
 from outrider.local.machine import Machine
 from outrider.local.operating import Place
 from outrider.local.rebuild import PROJECTIONS
-from outrider.local.services import SERVICES, Site
+from outrider.local.services import Site
 from outrider.local.serving import Part
 from outrider.local.splitting import split
 from tests.kill_loop.script import SETTLE_SECONDS, Blow, Script
 from tests.support import nursery
+from tests.support.system import MAILING
 
 POSTGRES = ("max_connections=400", "jit=off")  # all else as Postgres has it: every commit is on the disk
 REPLICAS = 2
@@ -84,7 +85,7 @@ class Fleet:
         await migrate(self.site.database_url, self.keys.passwords, self.site.clock)
         await declare(self.site.nats_url)
         self.machine.start(self.site.sandbox())
-        services = [_impatient(part) for part in self.site.services(SERVICES, REPLICAS)]
+        services = [_impatient(part) for part in self.site.services(MAILING, REPLICAS)]
         self.health = {
             part.name: f"http://{part.environment['OUTRIDER_HEALTH_LISTEN']}/health/ready" for part in services
         }

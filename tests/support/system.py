@@ -13,12 +13,14 @@ from outrider.events.database import migrate
 from outrider.local.account import open_account
 from outrider.local.home import Ports
 from outrider.local.machine import STOP_SECONDS, Machine
-from outrider.local.services import SERVICES, Site, wishes
+from outrider.local.services import Site, wishes
 from tests.support import nursery
 from tests.support.servers import Server, Servers
 
 Finally = Callable[[Callable[[], None]], object]
 LAST_LINES = 40
+MAILING = ("sender", "reply-watcher", "dispatcher", "api")
+"""What mails and reads mail; tests of webhooks and of the relay start those beside."""
 
 
 class System:
@@ -33,7 +35,7 @@ class System:
         self.told: list[str] = []
         self.machine = Machine(folder, folder, self.told.append, nursery.start)
 
-    def start(self, services: Sequence[str] = SERVICES) -> None:
+    def start(self, services: Sequence[str] = MAILING) -> None:
         """The sandbox and the services run and are ready."""
         self.machine.start(self.site.sandbox())
         self.machine.start(*self.site.services(services))
@@ -99,7 +101,7 @@ class StartSystem(Protocol):
         *,
         clock: str = "",
         settings: Mapping[str, str] | None = None,
-        services: Sequence[str] = SERVICES,
+        services: Sequence[str] = MAILING,
         postgres: Server | None = None,
         nats: Server | None = None,
     ) -> Awaitable[System]:

@@ -7,7 +7,7 @@ api:
   module: outrider.api
   role: API
   http: true
-  secrets: {OUTRIDER_SEAL_PUBLIC_KEY: SEAL_PUBLIC_KEY, OUTRIDER_OPERATOR_TOKEN: OPERATOR_TOKEN}
+  secrets: {OUTRIDER_SEAL_PUBLIC_KEY: SEAL_PUBLIC_KEY, OUTRIDER_OPERATOR_TOKEN: OPERATOR_TOKEN, OUTRIDER_WEBHOOK_SEAL_PUBLIC_KEY: WEBHOOK_SEAL_PUBLIC_KEY}
   flows: [postgres, nats, dns]
 dispatcher:
   module: outrider.dispatcher
@@ -25,4 +25,14 @@ reply-watcher:
   role: REPLY_WATCHER
   secrets: {OUTRIDER_SEAL_PRIVATE_KEY: SEAL_PRIVATE_KEY}
   flows: [postgres, nats, dns, imap]
+webhooks:
+  module: outrider.api.webhooks
+  role: API
+  secrets: {OUTRIDER_WEBHOOK_SEAL_PRIVATE_KEY: WEBHOOK_SEAL_PRIVATE_KEY}
+  flows: [postgres, nats, dns, webhook]
+relay:
+  module: outrider.api.relay
+  role: API
+  secrets: {}
+  flows: [postgres, nats, dns]
 {{- end -}}

@@ -24,6 +24,10 @@ class Keys:
     """Seals a credential's password in the gateway."""
     seal_private_key: str
     """Opens it; for the sender and the reply-watcher alone."""
+    webhook_seal_public_key: str
+    """Seals what a webhook signs with."""
+    webhook_seal_private_key: str
+    """Opens it; for the webhooks process alone."""
     operator_token: str
     """Opens the operator's routes, `POST /accounts` for one."""
     passwords: Mapping[str, str]
@@ -32,11 +36,13 @@ class Keys:
     @classmethod
     def fresh(cls) -> "Keys":
         """Make all of them anew."""
-        pair = PrivateKey.generate()
+        pair, webhooks = PrivateKey.generate(), PrivateKey.generate()
         return cls(
             hash_key=_text(secrets.token_bytes(32)),
             seal_public_key=_text(bytes(pair.public_key)),
             seal_private_key=_text(bytes(pair)),
+            webhook_seal_public_key=_text(bytes(webhooks.public_key)),
+            webhook_seal_private_key=_text(bytes(webhooks)),
             operator_token=f"ok_operator_{secrets.token_urlsafe(32)}",
             passwords={role: secrets.token_urlsafe(24) for role in ROLES},
         )
@@ -57,15 +63,19 @@ class Keys:
             "HASH_KEY": self.hash_key,
             "SEAL_PUBLIC_KEY": self.seal_public_key,
             "SEAL_PRIVATE_KEY": self.seal_private_key,
+            "WEBHOOK_SEAL_PUBLIC_KEY": self.webhook_seal_public_key,
+            "WEBHOOK_SEAL_PRIVATE_KEY": self.webhook_seal_private_key,
             "OPERATOR_TOKEN": self.operator_token,
         }
 
     @classmethod
     def kept(cls, path: Path) -> "Keys":
-        """Answer those in the file, made at the first call."""
-        if not path.exists():
-            write_private(path, json.dumps(asdict(cls.fresh()), indent=1))
-        return cls(**json.loads(path.read_text(encoding="utf-8")))
+        """Answer those in the file, made at the first call; what an earlier version did not know is added."""
+        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        whole = {**asdict(cls.fresh()), **found}
+        if whole != found:
+            write_private(path, json.dumps(whole, indent=1))
+        return cls(**whole)
 
 
 def role_url(owner_url: str, role: str, password: str) -> str:

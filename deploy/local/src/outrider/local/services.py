@@ -10,7 +10,9 @@ from outrider.local.home import Ports
 from outrider.local.keys import Keys, role_url
 from outrider.local.serving import PREFIX, Part, answers, end_stray
 
-SERVICES = ("sender", "reply-watcher", "dispatcher", "api")
+SERVICES = ("sender", "reply-watcher", "dispatcher", "api", "webhooks", "relay")
+_OF_THE_API = ("webhooks", "relay")
+"""Processes of the api service: its role, its schemas."""
 SANDBOX, SANDBOX_MODULE = "sandbox", "outrider.local.sandbox"
 DEFAULTS = {
     "OUTRIDER_ALLOW_INSECURE_HOSTS": "1",  # the sandbox is a loopback host
@@ -21,7 +23,7 @@ GIVEN = {  # by the runner itself; a shell that sourced `.outrider/env` still ha
     *("OUTRIDER_API_KEY", "OUTRIDER_DATABASE_URL", "OUTRIDER_HASH_KEY", "OUTRIDER_HEALTH_LISTEN", "OUTRIDER_IMAP_PORT"),
     *("OUTRIDER_NATS_URL", "OUTRIDER_OPERATOR_TOKEN", "OUTRIDER_SANDBOX_CONTROL_PORT", "OUTRIDER_SANDBOX_HOME"),
     *("OUTRIDER_SANDBOX_URL", "OUTRIDER_SEAL_PRIVATE_KEY", "OUTRIDER_SEAL_PUBLIC_KEY", "OUTRIDER_SMTP_PORT"),
-    "OUTRIDER_URL",
+    *("OUTRIDER_URL", "OUTRIDER_WEBHOOK_SEAL_PRIVATE_KEY", "OUTRIDER_WEBHOOK_SEAL_PUBLIC_KEY"),
 }
 OURS = {"OUTRIDER_CLOCK", "OUTRIDER_HOME", "OUTRIDER_NATS_SERVER", "OUTRIDER_PG_BIN"}
 
@@ -36,8 +38,13 @@ def wishes(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def module(service: str) -> str:
-    """`reply-watcher` is `outrider.reply_watcher`."""
-    return f"outrider.{service.replace('-', '_')}"
+    """`reply-watcher` is `outrider.reply_watcher`, `webhooks` is `outrider.api.webhooks`."""
+    return f"outrider.{'api.' if service in _OF_THE_API else ''}{service.replace('-', '_')}"
+
+
+def role(service: str) -> str:
+    """Answer the login role of a process."""
+    return "_".join(module(service).split(".")[:2])
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,7 @@ class Site:
             **DEFAULTS,
             "OUTRIDER_PUBLIC_URL": self.url,
             **{key: value for key, value in self.settings.items() if key != "OUTRIDER_LISTEN"},
-            "OUTRIDER_DATABASE_URL": self.role_urls()[module(name).replace(".", "_")],
+            "OUTRIDER_DATABASE_URL": self.role_urls()[role(name)],
             "OUTRIDER_NATS_URL": self.nats_url,
             "OUTRIDER_HASH_KEY": self.keys.hash_key,
             "OUTRIDER_SEAL_PUBLIC_KEY": self.keys.seal_public_key,
@@ -106,6 +113,9 @@ class Site:
             listen = self._api_listen() if number == 1 else f"127.0.0.1:{self.ports.pick(label)}"
             environment["OUTRIDER_LISTEN"] = listen
             environment["OUTRIDER_OPERATOR_TOKEN"] = self.keys.operator_token
+            environment["OUTRIDER_WEBHOOK_SEAL_PUBLIC_KEY"] = self.keys.webhook_seal_public_key
+        if name == "webhooks":
+            environment["OUTRIDER_WEBHOOK_SEAL_PRIVATE_KEY"] = self.keys.webhook_seal_private_key
         return Part(label, _command(module(name)), answers(health, "/health/ready"), environment)
 
     def _api_listen(self) -> str:

@@ -24,7 +24,7 @@ RENEWALS = 180
 FIELDS = "kind, key, account_id, owner, scope, lane, ordinal, due_at, data, attempts"
 ADD = """
 insert into todos (kind, key, account_id, owner, scope, lane, ordinal, due_at, data, held)
-select * from unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::int[],
+select * from unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::bigint[],
     $8::timestamptz[], $9::jsonb[], $10::boolean[])
 on conflict (kind, key) do nothing
 """

@@ -34,9 +34,10 @@ _log = logger(__name__)
 class Service:
     """One process: what it is connected to, and the loops that run until it is asked to stop."""
 
-    def __init__(self, name: str, settings: Settings) -> None:
-        """`name` is the member's: its schemas are `name` and `name_work`."""
+    def __init__(self, name: str, settings: Settings, member: str = "") -> None:
+        """`name` is the process's, `member` whose schemas it has (`member` and `member_work`), if not its own."""
         self.name = name
+        self._member = member or name
         self.settings = settings
         self.readers: list[Reader] = []
         self.drains: list[Drain] = []
@@ -58,8 +59,9 @@ class Service:
         """Connected to Postgres; nothing runs yet. Raises Unavailable, LookupError where `migrate` has not run."""
         settings = self.settings
         self.log_pool = await connect(settings.log_url, "log", name=f"outrider-{self.name}-log", size=12)
-        self.tables = await connect(settings.database_url, self.name, name=f"outrider-{self.name}", size=8)
-        self.work = await connect(settings.database_url, f"{self.name}_work", name=f"outrider-{self.name}-work", size=6)
+        self.tables = await connect(settings.database_url, self._member, name=f"outrider-{self.name}", size=8)
+        work = f"{self._member}_work"
+        self.work = await connect(settings.database_url, work, name=f"outrider-{self.name}-work", size=6)
         self.clock = await read_clock(self.log_pool)
         self.log = Log(self.log_pool, self.clock)
         self.commands = Commands(self.log_pool, self.clock)
@@ -191,8 +193,8 @@ async def _ended(end: Loop) -> None:
         _log.exception("service.stops_anyway", step=_name(end))
 
 
-def main(name: str, build: Callable[[Service], Awaitable[None]]) -> None:
-    """Run a service as a process: configured by the environment, stopped by SIGTERM or SIGINT.
+def main(name: str, build: Callable[[Service], Awaitable[None]], member: str = "") -> None:
+    """Run a service, or one process of it, as a process: configured by the environment, stopped by SIGTERM or SIGINT.
 
     Exits with 1 and one line on standard error where it cannot be configured or a server it needs does not answer.
     """
@@ -201,11 +203,10 @@ def main(name: str, build: Callable[[Service], Awaitable[None]]) -> None:
     except BadSettings as error:
         raise SystemExit(f"{name}: {error}") from None
     configure(name, settings.log_level)
-    uvloop.run(_main(name, settings, build))
+    uvloop.run(_main(Service(name, settings, member), build))
 
 
-async def _main(name: str, settings: Settings, build: Callable[[Service], Awaitable[None]]) -> None:
-    service = Service(name, settings)
+async def _main(service: Service, build: Callable[[Service], Awaitable[None]]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.stop.set)
@@ -214,4 +215,4 @@ async def _main(name: str, settings: Settings, build: Callable[[Service], Awaita
         await build(service)
         await service.run()
     except (Unavailable, LookupError) as error:
-        raise SystemExit(f"{name}: {error}") from None
+        raise SystemExit(f"{service.name}: {error}") from None

@@ -35,12 +35,16 @@ class Settings:
     seal_public_key: str = field(repr=False, default="")
     seal_private_key: str = field(repr=False, default="")
     """Only the sender and the reply-watcher have it."""
+    webhook_seal_public_key: str = field(repr=False, default="")
+    """Seals what webhooks sign with, in the gateway."""
+    webhook_seal_private_key: str = field(repr=False, default="")
+    """Only the webhooks process has it."""
     operator_token: str = field(repr=False, default="")
     listen: str = "127.0.0.1:8080"
     public_url: str = "http://127.0.0.1:8080"
     """Base of the links that go into mails."""
     allow_insecure_hosts: bool = False
-    """Loopback and private mail hosts and unencrypted SMTP or IMAP are accepted: one machine and tests only."""
+    """Loopback and private hosts of mail and webhooks, without encryption too: one machine and tests only."""
     dns: str = ""
     """host:port of the resolver; empty: the system's."""
     rate_limit_per_minute: int = 600
@@ -48,7 +52,7 @@ class Settings:
     settle_seconds: float = 900.0
     """Real seconds after which a started delivery without an outcome is unknown."""
     trust_ca: str = ""
-    """A file of further certification authorities for SMTP and IMAP."""
+    """A file of further certification authorities for SMTP, IMAP and webhooks."""
     log_level: str = "INFO"
 
     @classmethod
@@ -135,6 +139,8 @@ _READ: Mapping[str, Callable[[str], Any]] = {
     "hash_key": _keys,
     "seal_public_key": _key,
     "seal_private_key": _key,
+    "webhook_seal_public_key": _key,
+    "webhook_seal_private_key": _key,
     "allow_insecure_hosts": _flag,
     "rate_limit_per_minute": _count,
     "imap_poll_seconds": _positive,

@@ -38,8 +38,9 @@ class _Server(uvicorn.Server):
 async def build(service: Service) -> None:
     """Wire the service."""
     settings = service.settings
-    if not settings.seal_public_key:
-        raise LookupError("OUTRIDER_SEAL_PUBLIC_KEY is missing")
+    for name in ("seal_public_key", "webhook_seal_public_key"):
+        if not getattr(settings, name):
+            raise LookupError(f"OUTRIDER_{name.upper()} is missing")
     reader, keys = service.read(tables), Keyring.parse(settings.hash_key)
     showing = Showing(service.log_pool, service.tables, keys)
     streams = Streams(showing, lambda: reader.position)
@@ -52,9 +53,11 @@ async def build(service: Service) -> None:
         bus=service.bus,
         log_pool=service.log_pool,
         tables=service.tables,
+        work=service.work,
         reader=reader,
         keys=keys,
         sealer=Sealer(settings.seal_public_key),
+        webhook_sealer=Sealer(settings.webhook_seal_public_key),
         box=box,
         idempotency=Idempotency(service.log_pool, box),
         rate_limit=RateLimit(settings.rate_limit_per_minute),

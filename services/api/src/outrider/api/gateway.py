@@ -19,18 +19,20 @@ from outrider.api.problems import Late, Rejected, ValidationFailed
 from outrider.api.public_events import Showing
 from outrider.api.streaming import Streams
 from outrider.api.uploads import Upload
+from outrider.events.aggregate import Aggregate
 from outrider.events.bus import Bus
 from outrider.events.clock import Clock
 from outrider.events.commands import Verdict
 from outrider.events.database import Pool
 from outrider.events.log import Log
-from outrider.events.message import Command
+from outrider.events.message import Command, Event
 from outrider.events.projector import Reader
 from outrider.events.service import Settings
 from outrider.events.tokens import Keyring
 from outrider.events.vault import Box, Sealer
 
 B = TypeVar("B", bound=Body)
+S = TypeVar("S")
 REACH_SECONDS = 2.0
 ASK_SECONDS = 5.0
 NOBODY = UUID(int=0)
@@ -50,9 +52,13 @@ class Gateway:
     """The log's database: commands and vault."""
     tables: Pool
     """Our own projections."""
+    work: Pool
+    """What the webhooks process remembers."""
     reader: Reader
     keys: Keyring
     sealer: Sealer
+    webhook_sealer: Sealer
+    """Seals for the webhooks process alone."""
     box: Box
     """For answers that are kept a while: what the sealer seals nobody here can open."""
     idempotency: Idempotency
@@ -133,11 +139,22 @@ class Call:
         verdict = await gateway.bus.ask(command, service, await self._seen(), seconds, self.asker)
         if verdict.status == "accepted":
             raise Late(command.command_id)
-        await self.reach(verdict.position)
-        self.headers["Outrider-Position"] = str(max(verdict.position, gateway.reader.position))
+        await self._show(verdict.position)
         if verdict.status == "rejected":
             raise Rejected(verdict)
         return verdict
+
+    async def decide(
+        self, aggregate: Aggregate[S], id_: object, decide: Callable[[S], Sequence[Event]], cause: UUID
+    ) -> None:
+        """What is the api's own to decide is recorded, and can be read by whoever reads next. Raises Refused."""
+        done = await self.gateway.log.transact(self.account_id, aggregate, id_, decide, cause=cause)
+        await self._show(done.position)
+
+    async def _show(self, position: int) -> None:
+        """The effect can be read, and the answer says where it stands."""
+        await self.reach(position)
+        self.headers["Outrider-Position"] = str(max(position, self.gateway.reader.position))
 
     async def _seen(self) -> int:
         """Up to where the decision must have read; never further than the log, or nobody could ever decide."""

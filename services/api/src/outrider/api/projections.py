@@ -10,6 +10,7 @@ from outrider.api import (
     projections_outreaches,
     projections_sends,
     projections_suppressions,
+    projections_webhooks,
 )
 from outrider.api.projection import tables
 
@@ -23,6 +24,7 @@ PARTS = (
     projections_outreaches,
     projections_sends,
     projections_suppressions,
+    projections_webhooks,
 )
 
 __all__ = ["PARTS", "tables"]

@@ -190,9 +190,14 @@ class Showing:
         return await vault.get_many(self.log_pool, account_id, list(owners), name) if owners else {}
 
 
+def public_id(item: Recorded[Event]) -> UUID:
+    """Its id outside: the same however often it is shown."""
+    return uuid5(item.account_id, f"{item.cause}/{item.stream}/{item.ordinal}")
+
+
 def _public(item: Recorded[Event], kind: str, data: Json) -> PublicEvent:
     payload = {
-        "id": uuid5(item.account_id, f"{item.cause}/{item.stream}/{item.ordinal}"),
+        "id": public_id(item),
         "type": kind,
         "created_at": item.business_at,
         "account_id": item.account_id,

@@ -1,0 +1,1 @@
+"""Webhooks: the process that tells customers over HTTP what happened."""

@@ -1,0 +1,236 @@
+"""Making deliveries: what is claimed is sent side by side, and what became of it is noted row by row.
+
+Nobody waits for a slow endpoint but its own deliveries: a claimed row is sent by a task of its own, and each endpoint
+has so many places and no more. A process that is killed leaves its rows leased; they come again, so that an event may
+arrive twice, under the same `webhook-id`.
+"""
+
+import asyncio
+import random
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from outrider.api.public_events import Showing
+from outrider.api.webhook import disable, webhook
+from outrider.api.webhooks import patience, signing
+from outrider.api.webhooks.deliveries import KIND, TEST
+from outrider.api.webhooks.posting import SECONDS, Outcome, Poster
+from outrider.events import vault
+from outrider.events.claims import Places
+from outrider.events.clock import Clock
+from outrider.events.database import Pool, heed_cancellation, passing
+from outrider.events.errors import Conflict, NotYet
+from outrider.events.ids import new_id
+from outrider.events.log import Log
+from outrider.events.message import Json
+from outrider.events.reading import COLUMNS, recorded
+from outrider.events.telemetry import logger
+from outrider.events.todo import Todo
+from outrider.events.vault import Opener, Unsealable
+
+PLACES: Final = 10
+"""Deliveries to one endpoint at once, of one process."""
+MOST: Final = 500
+"""Deliveries at once, of one process."""
+LEASE_SECONDS: Final = SECONDS + 5
+KEPT: Final = timedelta(days=30)
+SWEEP_SECONDS: Final = 3600.0
+ENDPOINT: Final = "endpoint"
+"""Under this name the vault has what a webhook leads to and signs with."""
+EVENTS: Final = f"select {COLUMNS} from log.events where position = any($1) and account_id = $2"  # noqa: S608  # constants
+LANES: Final = """
+select webhook_id, consecutive_failures from endpoints where enabled and (rests_until is null or rests_until <= $1)
+"""
+DELIVERED: Final = """
+update todos set done_at = clock_timestamp(), attempts = attempts + 1, error = null, leased_by = null,
+    data = data || jsonb_build_object('status_code', $3::int)
+where kind = $1 and key = $2 and done_at is null
+"""
+RECOVERED: Final = """
+update endpoints set consecutive_failures = 0, failing_since = null, rests_until = null
+where webhook_id = $1 and failing_since is not null
+"""
+FAILED: Final = """
+update todos set attempts = attempts + 1, error = $4, leased_by = null, not_before = $5::timestamptz,
+    data = data || jsonb_build_object('status_code', $3::int),
+    done_at = case when $5::timestamptz is null then clock_timestamp() end
+where kind = $1 and key = $2 and done_at is null
+"""
+TROUBLED: Final = """
+update endpoints set consecutive_failures = consecutive_failures + 1, failing_since = coalesce(failing_since, $2)
+where webhook_id = $1
+returning consecutive_failures, failing_since
+"""
+_log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    todo: Todo
+    webhook_id: UUID
+    endpoint: Json
+    payload: Json
+
+
+class Delivering:
+    """One process's deliveries."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  # what it reads, sends, and notes with
+        self,
+        log: Log,
+        showing: Showing,
+        work: Pool,
+        opener: Opener,
+        poster: Poster,
+        clock: Clock,
+        reach: Callable[[int], Awaitable[bool]],
+    ) -> None:
+        """`reach` tells whether the tables that events are shown with stand at a position."""
+        self._log = log
+        self._showing = showing
+        self._work = work
+        self._opener = opener
+        self._poster = poster
+        self._clock = clock
+        self._reach = reach
+        self._busy: Counter[UUID] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopped = False
+        self.then: list[Callable[[], None]] = []
+        """Called whenever a place is free again."""
+
+    async def lanes(self) -> Mapping[UUID, Places]:
+        """How many more deliveries each endpoint may get now; one that only fails gets them one by one."""
+        room = MOST - len(self._tasks)
+        if self._stopped or room <= 0:
+            return {}
+        rows = await self._work.fetch(LANES, self._clock.real())
+        places = {
+            row["webhook_id"]: (1 if row["consecutive_failures"] >= patience.TROUBLED else PLACES)
+            - self._busy[row["webhook_id"]]
+            for row in rows
+        }
+        return {lane: Places(free, free) for lane, free in places.items()}
+
+    async def begin(self, todos: Sequence[Todo]) -> None:
+        """Each of these is on its way; what customers do not see (an open that was not the first) is no delivery."""
+        if not await self._reach(max(todo.ordinal for todo in todos)):
+            raise NotYet(1.0)
+        by_account: defaultdict[UUID, list[Todo]] = defaultdict(list)
+        for todo in todos:
+            by_account[todo.account_id].append(todo)
+        jobs = [job for account, some in by_account.items() for job in await self._jobs(account, some)]
+        wanted = {job.todo.key for job in jobs}
+        if unseen := [todo.key for todo in todos if todo.key not in wanted]:
+            await self._work.execute("delete from todos where kind = $1 and key = any($2)", KIND, unseen)
+        for job in jobs:
+            task = asyncio.get_running_loop().create_task(self._deliver(job), name="webhooks.deliver")
+            self._busy[job.webhook_id] += 1
+            self._tasks.add(task)
+            task.add_done_callback(partial(self._over, job.webhook_id))
+
+    async def stop(self) -> None:
+        """Nothing new is begun; what was begun has ended."""
+        self._stopped = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=SECONDS)
+        await self._poster.close()
+
+    async def sweep_for_ever(self) -> None:
+        """Now, and every hour of real time, deliveries that ended 30 days ago are gone."""
+        while True:
+            before = self._clock.real() - KEPT
+            await self._work.execute("delete from todos where kind = $1 and done_at < $2", KIND, before)
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    def _over(self, webhook_id: UUID, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._busy[webhook_id] -= 1
+        if not self._busy[webhook_id]:
+            del self._busy[webhook_id]
+        for wake in self.then:
+            wake()
+
+    async def _jobs(self, account: UUID, todos: Sequence[Todo]) -> list[_Job]:
+        lanes = {todo.lane for todo in todos if todo.lane is not None}
+        endpoints = await vault.get_many(self._showing.log_pool, account, list(lanes), ENDPOINT)
+        rows = await self._showing.log_pool.fetch(EVENTS, list({todo.ordinal for todo in todos}), account)
+        shown = await self._showing.show(account, [recorded(row) for row in rows if row["type"] not in OWN])
+        payloads = {event.position: event.payload for event in shown}
+        payloads |= {todo.ordinal: _test(todo) for todo in todos if todo.data["type"] == TEST}
+        return [
+            _Job(todo, lane, endpoints[lane], payloads[todo.ordinal])
+            for todo in todos
+            if (lane := todo.lane) is not None and lane in endpoints and todo.ordinal in payloads
+        ]
+
+    async def _deliver(self, job: _Job) -> None:
+        try:
+            outcome = await self._posted(job)
+            if outcome.error is None:
+                await self._work.execute(DELIVERED, KIND, job.todo.key, outcome.status)
+                await self._work.execute(RECOVERED, job.webhook_id)
+            else:
+                await self._failed(job, outcome, outcome.error)
+        except Exception as error:  # noqa: BLE001  # its lease runs out, and it comes again
+            heed_cancellation()
+            quiet = passing(error) or isinstance(error, Conflict)
+            _log.warning("webhook.waits" if quiet else "webhook.broken", key=job.todo.key, error=type(error).__name__)
+
+    async def _posted(self, job: _Job) -> Outcome:
+        now = self._clock.real()
+        try:
+            keys = self._keys(job.webhook_id, job.endpoint, now)
+        except Unsealable:
+            return Outcome(None, "the secret cannot be opened: rotate it")
+        body = msgspec.json.encode(job.payload)
+        signed = signing.headers(keys, str(job.payload["id"]), int(now.timestamp()), body)
+        headers = {"content-type": "application/json", "user-agent": "Outrider", **signed}
+        return await self._poster.post(job.endpoint["url"], headers, body)
+
+    def _keys(self, webhook_id: UUID, endpoint: Json, now: datetime) -> list[str]:
+        """Its secret, and for a day after a rotation the former one too."""
+        sealed = [endpoint]
+        if (former := endpoint.get("former")) and now < datetime.fromisoformat(former["until"]):
+            sealed.append(former)
+        return [self._opener.open(webhook_id, one)["secret"] for one in sealed]
+
+    async def _failed(self, job: _Job, outcome: Outcome, error: str) -> None:
+        todo, now = job.todo, self._clock.real()
+        gone = outcome.status == patience.GONE
+        seconds = None if gone else patience.delay_seconds(todo.attempts + 1, random.random())  # noqa: S311  # jitter
+        again = None if seconds is None else now + timedelta(seconds=seconds)
+        _log.info("webhook.failed", key=todo.key, webhook_id=str(job.webhook_id), status=outcome.status, error=error)
+        await self._work.execute(FAILED, KIND, todo.key, outcome.status, error, again)
+        row = await self._work.fetchrow(TROUBLED, job.webhook_id, now)
+        if row is None:
+            return  # removed meanwhile
+        if gone or now - row["failing_since"] >= patience.GIVES_UP:
+            decide = partial(disable, job.webhook_id, "gone" if gone else "failing")
+            await self._log.transact(todo.account_id, webhook, job.webhook_id, decide, cause=new_id())
+        elif rest := patience.rest_seconds(row["consecutive_failures"]):
+            until = now + timedelta(seconds=rest)
+            await self._work.execute(
+                "update endpoints set rests_until = $2 where webhook_id = $1", job.webhook_id, until
+            )
+
+
+OWN: Final = frozenset({"WebhookTestRequested"})
+"""What a delivery may be about that is shown to nobody else."""
+
+
+def _test(todo: Todo) -> Json:
+    return {
+        "id": todo.data["message"],
+        "type": TEST,
+        "created_at": todo.due_at,
+        "account_id": todo.account_id,
+        "data": {"webhook_id": todo.lane, "position": todo.ordinal},
+    }
