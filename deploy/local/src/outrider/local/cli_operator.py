@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
 
 import rich_click as click
 
@@ -238,4 +239,31 @@ def split(name: str, ranges: int, *, as_json: bool) -> None:
     click.echo(f"{name} is read in {ranges} range{'s' if ranges > 1 else ''} from {figures['position']} on")
 
 
-COMMANDS = (account, dead, audit, doctor, rebuild, split, keys)
+@click.group()
+def subscriber() -> None:
+    """Let programs of other people read their account's events from NATS: docs/subscribing.md."""
+
+
+@subscriber.command("create")
+@click.argument("name")
+@click.argument("account_id", type=click.UUID, metavar="ACCOUNT")
+@click.option("--nats-url", envvar="OUTRIDER_NATS_URL", required=True, help="nats-server, as the services' user.")
+def subscriber_create(name: str, account_id: UUID, nats_url: str) -> None:
+    """Make the durable consumer NAME, which holds every event of ACCOUNT from the oldest that NATS keeps.
+
+    Whoever may read it stands in nats-server's configuration (deploy/nats/accounts.conf). Made again it goes on where
+    it is; for another account it has to be deleted first.
+
+    For example: `outrider subscriber create crm 0190b7a4-0000-7000-8000-000000000001`
+    """
+    from outrider.events.streams import declare_subscriber  # noqa: PLC0415  # `--help` needs none of it
+
+    try:
+        asyncio.run(declare_subscriber(nats_url, name, account_id))
+    except Exception as error:  # noqa: BLE001  # nats-py's own, of many kinds
+        click.echo(f"failed: {error}", err=True)
+        sys.exit(2)
+    click.echo(f"{name} holds the events of {account_id}")
+
+
+COMMANDS = (account, dead, audit, doctor, rebuild, split, keys, subscriber)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 import nats
 from nats.js.api import AckPolicy as ConsumerAckPolicy
@@ -62,6 +63,26 @@ async def declare(nats_url: str) -> None:
             with suppress(NotFoundError):
                 await jetstream.delete_consumer(COMMANDS_STREAM, durable)
         await asyncio.gather(*(jetstream.add_consumer(COMMANDS_STREAM, consumer(*one)) for one in SERVICES.items()))
+    finally:
+        await client.close()
+
+
+def subscriber(durable: str, account_id: UUID | None) -> ConsumerConfig:
+    """How the durable of a subscriber outside is configured: of one account, or of all; one event at a time."""
+    return ConsumerConfig(
+        durable_name=durable,
+        filter_subject=f"evt.{account_id}.>" if account_id else "evt.>",
+        ack_policy=ConsumerAckPolicy.EXPLICIT,
+        ack_wait=ACK_WAIT_SECONDS,
+        max_ack_pending=1,
+    )
+
+
+async def declare_subscriber(nats_url: str, durable: str, account_id: UUID) -> None:
+    """The durable stands, for events of this account from the oldest that is kept. Raises what nats-server says."""
+    client = await nats.connect(nats_url, connect_timeout=10, max_reconnect_attempts=5)
+    try:
+        await client.jetstream(timeout=10).add_consumer(EVENTS_STREAM, subscriber(durable, account_id))
     finally:
         await client.close()
 

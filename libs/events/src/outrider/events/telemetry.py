@@ -22,6 +22,7 @@ READER_STOPPED = Gauge("outrider_reader_stopped", "1: a bug has stopped this pro
 TODOS_DUE = Gauge("outrider_todos_due", "To-dos that are due and nobody is at; counted up to 10,000.", ["kind"])
 TODOS_LATE_SECONDS = Gauge("outrider_todos_late_seconds", "Business time for which the first is due.", ["kind"])
 TODOS_DEAD = Gauge("outrider_todos_dead", "To-dos that were given up, until someone retries them.", ["kind"])
+RELAYED = Counter("outrider_relayed_total", "Events published to NATS, by category.", ["category"])
 TODOS = Counter("outrider_todos_total", "To-dos carried out, by kind and outcome.", ["kind", "outcome"])
 ENGAGEMENTS_LEFT_OUT = Counter(
     "outrider_engagements_left_out_total", "Opens and clicks of messages that have as many recorded already.", ["kind"]

@@ -1,0 +1,1 @@
+"""The relay: the process that publishes the log to NATS, for subscribers outside."""
