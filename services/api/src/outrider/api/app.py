@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from outrider.api import (
     accounts,
+    asyncapi,
     campaigns,
     commands,
     contact_imports,
@@ -38,6 +39,7 @@ from outrider.api.front import Front
 from outrider.api.gateway import Call, Gateway
 from outrider.api.problems import answered
 from outrider.api.reference_page import page
+from outrider.api.webhooks import routes as webhooks
 
 ROUTES: Sequence[HTTPRouteHandler] = (
     *accounts.ROUTES,
@@ -60,9 +62,11 @@ ROUTES: Sequence[HTTPRouteHandler] = (
     *sends.ROUTES,
     *suppressions.ROUTES,
     *tracking.ROUTES,
+    *webhooks.ROUTES,
     *commands.ROUTES,
     *health.ROUTES,
     *reference.ROUTES,
+    *asyncapi.ROUTES,
 )
 
 

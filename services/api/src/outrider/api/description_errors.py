@@ -22,6 +22,7 @@ from outrider.events.delivery import SendNotFound
 from outrider.events.enrollment import EnrollmentNotFound
 from outrider.events.errors import Refused
 from outrider.events.outreach import OutreachNotFound
+from outrider.events.webhook import DeliveryNotFound, WebhookNotFound
 
 OWNERS: Final[Mapping[str, type[Refused]]] = {
     "account_id": AccountNotFound,
@@ -35,6 +36,8 @@ OWNERS: Final[Mapping[str, type[Refused]]] = {
     "suppression_id": SuppressionNotFound,
     "outreach_id": OutreachNotFound,
     "send_id": SendNotFound,
+    "webhook_id": WebhookNotFound,
+    "delivery_id": DeliveryNotFound,
     "command_id": CommandNotFound,
     "token": NotFound,
     "name": NotFound,

@@ -40,6 +40,8 @@ PARAMETERS: Final[Mapping[str, Schema]] = {
     "suppression_id": {"schema": _ID, "description": "Of a suppression."},
     "outreach_id": {"schema": _ID, "description": "Of an outreach."},
     "send_id": {"schema": _ID, "description": "Of a send."},
+    "webhook_id": {"schema": _ID, "description": "Of a webhook."},
+    "delivery_id": {"schema": _ID, "description": "Of a delivery to the webhook."},
     "command_id": {"schema": _ID, "description": "Of a command: the end of `Location`."},
     "token": {"schema": _TOKEN, "description": "Signed, from a mail."},
     "name": {"schema": _TOKEN, "description": "A signed token from a mail, and `.gif`."},

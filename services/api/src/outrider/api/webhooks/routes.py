@@ -8,7 +8,16 @@ from uuid import UUID, uuid5
 
 from litestar import Response, delete, get, patch, post
 
+from outrider.api.answers_webhooks import (
+    DeliveryShown,
+    Redelivery,
+    SecretRotated,
+    TestDelivery,
+    WebhookCreated,
+    WebhookShown,
+)
 from outrider.api.bodies_webhooks import ChangedWebhookBody, NewWebhookBody, filters_of
+from outrider.api.describing import PAGE, tells
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import as_id
 from outrider.api.webhook import ask, change, register, remove, rotate, webhook
@@ -20,6 +29,7 @@ from outrider.events.message import Json
 from outrider.events.vault import Entry
 from outrider.events.webhook import (
     DeliveryNotFound,
+    WebhookIsDisabled,
     WebhookNotFound,
     WebhookRedeliveryRequested,
     WebhookRegistered,
@@ -48,7 +58,7 @@ limit $3
 DELIVERY: Final = "select true from todos where kind = 'deliver_webhook' and lane = $1 and key = $2"
 
 
-@post("/webhooks", status_code=201)
+@post("/webhooks", status_code=201, opt=tells(WebhookCreated, body=NewWebhookBody, asks=False))
 async def register_webhook(request: Asked) -> Response[bytes]:
     """Hear of events from now on; the secret is in the answer, and nowhere else."""
     call = request.user
@@ -61,7 +71,7 @@ async def register_webhook(request: Asked) -> Response[bytes]:
     return call.answer({**(await _rows(call, [row]))[0], "secret": secret}, 201)
 
 
-@get("/webhooks")
+@get("/webhooks", opt=tells(rows=WebhookShown, query=PAGE))
 async def list_webhooks(request: Asked) -> Response[bytes]:
     """Every webhook of the account."""
     call = request.user
@@ -70,7 +80,7 @@ async def list_webhooks(request: Asked) -> Response[bytes]:
     return call.rows(await _rows(call, rows), cursor)
 
 
-@get("/webhooks/{webhook_id:str}")
+@get("/webhooks/{webhook_id:str}", opt=tells(WebhookShown))
 async def show_webhook(request: Asked, webhook_id: str) -> Response[bytes]:
     """One of them."""
     call = request.user
@@ -79,7 +89,7 @@ async def show_webhook(request: Asked, webhook_id: str) -> Response[bytes]:
     return call.answer((await _rows(call, [row]))[0])
 
 
-@patch("/webhooks/{webhook_id:str}")
+@patch("/webhooks/{webhook_id:str}", opt=tells(WebhookShown, body=ChangedWebhookBody, asks=False))
 async def change_webhook(request: Asked, webhook_id: str) -> Response[bytes]:
     """Lead it elsewhere, filter otherwise, or enable it again."""
     call = request.user
@@ -102,7 +112,7 @@ async def change_webhook(request: Asked, webhook_id: str) -> Response[bytes]:
     return call.answer((await _rows(call, [row]))[0])
 
 
-@delete("/webhooks/{webhook_id:str}", status_code=200)
+@delete("/webhooks/{webhook_id:str}", status_code=200, opt=tells(asks=False))
 async def remove_webhook(request: Asked, webhook_id: str) -> Response[bytes]:
     """Nothing is delivered there any more, and nothing of it is kept."""
     call = request.user
@@ -113,7 +123,7 @@ async def remove_webhook(request: Asked, webhook_id: str) -> Response[bytes]:
     return call.done()
 
 
-@post("/webhooks/{webhook_id:str}/rotate_secret", status_code=200)
+@post("/webhooks/{webhook_id:str}/rotate_secret", status_code=200, opt=tells(SecretRotated, asks=False))
 async def rotate_secret(request: Asked, webhook_id: str) -> Response[bytes]:
     """Sign with a new secret, and for a day with the former one too."""
     call = request.user
@@ -128,7 +138,11 @@ async def rotate_secret(request: Asked, webhook_id: str) -> Response[bytes]:
     return call.answer({"id": known, "secret": secret})
 
 
-@post("/webhooks/{webhook_id:str}/test", status_code=202)
+@post(
+    "/webhooks/{webhook_id:str}/test",
+    status_code=202,
+    opt=tells(TestDelivery, refuses=[WebhookIsDisabled], asks=False),
+)
 async def test_webhook(request: Asked, webhook_id: str) -> Response[bytes]:
     """Deliver a `webhook.test` now; how that went stands among the deliveries."""
     call = request.user
@@ -140,7 +154,7 @@ async def test_webhook(request: Asked, webhook_id: str) -> Response[bytes]:
     return call.answer({"id": uuid5(known, str(test_id)), "event_type": "webhook.test"}, 202)
 
 
-@get("/webhooks/{webhook_id:str}/deliveries")
+@get("/webhooks/{webhook_id:str}/deliveries", opt=tells(rows=DeliveryShown, query=PAGE))
 async def list_deliveries(request: Asked, webhook_id: str) -> Response[bytes]:
     """What was delivered in the last 30 days, and what was not; each with its last attempt."""
     call = request.user
@@ -151,7 +165,11 @@ async def list_deliveries(request: Asked, webhook_id: str) -> Response[bytes]:
     return call.rows(shown, cursor)
 
 
-@post("/webhooks/{webhook_id:str}/deliveries/{delivery_id:str}/redeliver", status_code=202)
+@post(
+    "/webhooks/{webhook_id:str}/deliveries/{delivery_id:str}/redeliver",
+    status_code=202,
+    opt=tells(Redelivery, refuses=[WebhookIsDisabled], asks=False),
+)
 async def redeliver(request: Asked, webhook_id: str, delivery_id: str) -> Response[bytes]:
     """Deliver it once more, whatever became of it, with as many attempts as at first."""
     call = request.user
