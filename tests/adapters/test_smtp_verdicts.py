@@ -100,7 +100,9 @@ def test_anything_else_is_not(address: str) -> None:
     assert not is_plain(address)
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "2a00:1450:4001::1", "64:ff9b::808:808", "2002:808:808::1"])
+@pytest.mark.parametrize(
+    "address", ["8.8.8.8", "2a00:1450:4001::1", "64:ff9b::808:808", "2002:808:808::1", "::ffff:8.8.8.8"]
+)
 def test_a_public_address_may_be_connected_to(address: str) -> None:
     assert is_public(address)
 
@@ -119,7 +121,8 @@ def test_a_public_address_may_be_connected_to(address: str) -> None:
             "224.0.0.1",
         ),
         *("::1", "::", "fe80::1%eth0", "fc00::1", "fec0::1", "ff02::1", "::ffff:10.0.0.1", "64:ff9b::a00:1"),
-        *("2002:a00:1::1", "240.0.0.1", "255.255.255.255"),
+        *("2002:a00:1::1", "240.0.0.1", "255.255.255.255", "168.63.129.16", "192.0.2.1", "198.18.0.1"),
+        *("fd00:ec2::254", "2001:db8::1", "2001:0:a00:1::1", "::127.0.0.1", "64:ff9b:1::a00:1"),
     ],
 )
 def test_a_private_address_may_not(address: str) -> None:

@@ -15,7 +15,6 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from outrider.api.webhook import Webhook, ask, change, disable, register, remove, rotate, webhook
 from outrider.api.webhooks import patience, signing
-from outrider.api.webhooks.addresses import is_outside
 from outrider.events.errors import Refused
 from outrider.events.message import Event
 from outrider.events.testing import given
@@ -119,22 +118,3 @@ def test_eight_attempts_take_about_28_hours() -> None:
 
 def test_what_fails_again_and_again_rests_longer_but_never_over_a_minute() -> None:
     assert [patience.rest_seconds(failures) for failures in (1, 4, 5, 6, 9, 10, 2000)] == [0, 0, 2, 4, 32, 60, 60]
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        *("127.0.0.1", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254"),  # noqa: S104  # refused
-        *("224.0.0.1", "255.255.255.255", "168.63.129.16", "192.0.2.1", "198.18.0.1", "240.0.0.1"),
-        *("::", "::1", "fe80::1", "fe80::1%eth0", "fc00::1", "fd00:ec2::254", "ff02::1", "fec0::1", "2001:db8::1"),
-        *("::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1", "2002:7f00:1::", "::127.0.0.1"),
-        *("localhost", "", "127.1", "0x7f000001"),
-    ],
-)
-def test_nothing_inside_the_house_is_reached(address: str) -> None:
-    assert not is_outside(address)
-
-
-@pytest.mark.parametrize("address", ["1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "::ffff:1.1.1.1"])
-def test_the_internet_is(address: str) -> None:
-    assert is_outside(address)

@@ -7,11 +7,11 @@ from urllib.parse import quote
 
 import httpx
 
-from outrider.local.services import SERVICES
 from tests.support import story_log
 from tests.support.client import Json, until
 from tests.support.client_answers import Contact
 from tests.support.story import DAY, Story
+from tests.support.system import MAILING
 
 HABITS = ("zq8ada+open+reply1", "zq8ben+refused", "zq8slow")
 NAMES = {"first_name": "Zq8Élodie", "last_name": "Zq8Ørsted", "company": "Zq8Werke", "custom": {"role": "Zq8Chefin"}}
@@ -54,7 +54,7 @@ async def named(story: Story) -> list[str]:
     """Answer where somebody is named: tables (and their rows), the log, and what the services have printed."""
     words = ("zq8", story.address(HABITS[0]).partition("+")[0])
     tables = {name: text.casefold() for name, text in (await story_log.dump(story.database_url)).items()}
-    tables |= {f"{name}.log": (story.system.folder / f"{name}.log").read_text().casefold() for name in SERVICES}
+    tables |= {f"{name}.log": (story.system.folder / f"{name}.log").read_text().casefold() for name in MAILING}
     found = {
         name: [line for line in text.splitlines() if any(word in line for word in words)]
         for name, text in tables.items()

@@ -6,9 +6,9 @@ from typing import cast
 
 import httpx
 
-from outrider.local.services import SERVICES
 from tests.support import story_log
 from tests.support.story import Story
+from tests.support.system import MAILING
 
 SMTP = "Vq9smtp-geheimnis-4711"
 IMAP = "Vq9imap-geheimnis-4712"
@@ -57,7 +57,7 @@ async def test_no_secret_is_in_any_answer_log_line_event_or_table(calm_story: St
 
     story.forget_rules()
     told = {"answers": "\n".join(answers)}
-    told |= {name: (story.system.folder / f"{name}.log").read_text() for name in SERVICES}
+    told |= {name: (story.system.folder / f"{name}.log").read_text() for name in MAILING}
     told |= await story_log.dump(story.database_url)
     assert told["log.vault"]
     for secret in (*SECRETS, plaintext, story.client.key, story.system.operator_token):

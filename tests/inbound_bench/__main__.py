@@ -8,11 +8,10 @@ from contextlib import ExitStack, redirect_stdout
 from dataclasses import asdict
 from io import StringIO
 
-from outrider.local.services import SERVICES
 from tests.inbound_bench.measuring import Figures, measured
 from tests.support import servers as support
 from tests.support.story import opened
-from tests.support.system import started
+from tests.support.system import MAILING, started
 
 MOST_SECONDS = 2.0
 """From the mailbox to the cancelled follow-up, for 99 of a hundred."""
@@ -24,7 +23,7 @@ async def run(mailboxes: int, answers: int) -> Figures:
     with support.running() as servers, ExitStack() as stack:
         async with support.template(servers) as admin, support.database(servers, admin) as url:
             nats = stack.enter_context(servers.nats())
-            system = await started(servers, stack.callback, url, nats.url, clock="", settings=None, services=SERVICES)
+            system = await started(servers, stack.callback, url, nats.url, clock="", settings=None, services=MAILING)
             story = opened(system)
             stack.callback(story.close)
             try:

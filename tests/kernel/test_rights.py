@@ -104,7 +104,8 @@ async def test_only_the_gateway_knows_of_requests(urls: Mapping[str, str], membe
 @pytest.mark.parametrize("member", WATCHERS)
 async def test_who_sends_and_who_watches_sees_no_key_and_no_list(urls: Mapping[str, str], member: str) -> None:
     """Sealed passwords they need, and open; what the gateway shows once, and what is being imported, is not there."""
-    names = ("answer", "rows-0", "rejects", "rejects-000000000007", "label", "value", "secrets", "person", "server")
+    hidden = ("answer", "rows-0", "rejects", "rejects-000000000007", "label", "value", "endpoint")
+    names = (*hidden, "secrets", "person", "server")
     async with kernel(urls, "api") as api, kernel(urls, member) as k:
         await vault.put(api.pool, [Entry(ACCOUNT, name, ACCOUNT, "account", {"kept": name}) for name in names])
         seen = [name for name in names if await vault.get(k.pool, ACCOUNT, ACCOUNT, name)]
@@ -112,7 +113,9 @@ async def test_who_sends_and_who_watches_sees_no_key_and_no_list(urls: Mapping[s
 
 
 @pytest.mark.parametrize("member", WATCHERS)
-@pytest.mark.parametrize("name", ["answer", "secrets", "person", "server", "template-1-1", "rows-0", "name", "emails"])
+@pytest.mark.parametrize(
+    "name", ["answer", "secrets", "person", "server", "template-1-1", "rows-0", "name", "emails", "endpoint"]
+)
 async def test_who_sends_and_who_watches_replaces_nothing_of_others(
     urls: Mapping[str, str], member: str, name: str
 ) -> None:

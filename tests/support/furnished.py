@@ -13,6 +13,12 @@ from tests.support.system import System
 COMMAND = """
 select command_id::text from log.commands where account_id = $1::uuid and status = 'succeeded' order by 1 limit 1
 """
+DELIVERY = """
+insert into api_work.todos (kind, key, account_id, lane, ordinal, due_at, data)
+values ('deliver_webhook', gen_random_uuid()::text, $1::uuid, $2::uuid, 1, now(), '{"type": "webhook.test"}')
+returning key
+"""
+"""As the webhooks process makes it, which need not run."""
 
 
 async def furnished(gateway: System, client: httpx.AsyncClient) -> Mapping[str, str]:
@@ -21,11 +27,13 @@ async def furnished(gateway: System, client: httpx.AsyncClient) -> Mapping[str, 
     outreach = await _made(client, "/outreaches", {"outreach": {"name": "Siblings"}})
     suppression = await _made(client, "/suppressions", {"suppression": {"value": "@suppressed.example"}})
     shown = (await client.get(campaign)).json()
+    webhook = await _made(client, "/webhooks", {"webhook": {"url": "https://hooks.example/"}})
     enrollment = (await client.get(f"{campaign}/enrollments")).json()[0]
     account = (await client.get("/account")).json()["id"]
     connection = await asyncpg.connect(gateway.site.database_url)
     try:
         command = cast("str", await connection.fetchval(COMMAND, account))
+        delivery_id = cast("str", await connection.fetchval(DELIVERY, account, webhook))
     finally:
         await connection.close()
     return {
@@ -34,6 +42,7 @@ async def furnished(gateway: System, client: httpx.AsyncClient) -> Mapping[str, 
         "command_id": command,
         "contact_id": enrollment["contact_id"],
         "credential_id": shown["credentials"][0]["id"],
+        "delivery_id": delivery_id,
         "enrollment_id": enrollment["id"],
         "import_id": (await client.get("/contact_imports")).json()[0]["id"],
         "key_id": (await client.get("/api_keys")).json()[0]["id"],
@@ -41,6 +50,7 @@ async def furnished(gateway: System, client: httpx.AsyncClient) -> Mapping[str, 
         "position": "1",
         "send_id": str(delivery),
         "suppression_id": suppression,
+        "webhook_id": webhook,
     }
 
 

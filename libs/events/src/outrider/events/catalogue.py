@@ -7,7 +7,7 @@ its fields are, stands in its class.
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from outrider.events.account import AccountOpened, ApiKeyIssued, ApiKeyRevoked, PlanChanged
+from outrider.events.account import AccountClosed, AccountOpened, ApiKeyIssued, ApiKeyRevoked, PlanChanged
 from outrider.events.campaign import (
     BatchDispatched,
     BatchPlanned,
@@ -17,6 +17,7 @@ from outrider.events.campaign import (
     CampaignCreated,
     CampaignDeleted,
     CampaignPaused,
+    CampaignReopened,
     CampaignResumed,
     ImportEnrolled,
     StepsChanged,
@@ -29,11 +30,13 @@ from outrider.events.contact import (
     AddressUnsuppressed,
     ContactAdded,
     ContactChanged,
+    ContactCorrected,
     ContactDeleted,
     ContactForgotten,
     ContactUnsubscribed,
     ImportCompleted,
     ImportDeleted,
+    ImportFailed,
     ImportStarted,
 )
 from outrider.events.credential import (
@@ -59,6 +62,7 @@ from outrider.events.delivery import (
 from outrider.events.engagement import EmailOpened, LinkClicked
 from outrider.events.enrollment import (
     EnrollmentBounced,
+    EnrollmentCorrected,
     EnrollmentCreated,
     EnrollmentFinished,
     EnrollmentReplied,
@@ -72,9 +76,11 @@ from outrider.events.inbound import (
     AutoReplyReceived,
     BounceReceived,
     ComplaintReceived,
+    InboundReclassified,
     OptOutReceived,
     ReplyReceived,
 )
+from outrider.events.mailbox import MailboxOpened, MailboxRefused
 from outrider.events.message import Event
 from outrider.events.outreach import (
     OutreachChanged,
@@ -107,16 +113,19 @@ class About(NamedTuple):
 
 EVENTS: Final[Mapping[type[Event], About]] = {
     AccountOpened: About("account", "`POST /accounts`"),
+    AccountClosed: About("account", "`DELETE /accounts/:id`"),
     PlanChanged: About("account", "`PATCH /accounts/:id`"),
     ApiKeyIssued: About("account", "`POST /accounts`, `POST /api_keys`"),
     ApiKeyRevoked: About("account", "`DELETE /api_keys/:id`"),
     ImportStarted: About("import", "`POST /contact_imports`"),
     ImportCompleted: About("import", "the last row of the import was judged"),
+    ImportFailed: About("import", "its body broke off, or the gateway that read it was killed"),
     ImportDeleted: About("import", "`DELETE /contact_imports/:id`"),
     ContactAdded: About("contact", "a row of an import, `POST /contacts`"),
     ContactChanged: About("contact", "`PATCH /contacts/:id`"),
     ContactDeleted: About("contact", "`DELETE /contacts/:id`, or of its import"),
     ContactUnsubscribed: About("contact", "`POST /u/<token>`, or an opt-out in an answer"),
+    ContactCorrected: About("contact", "`POST /enrollments/:id/reclassify`"),
     ContactForgotten: About("contact", "`POST /contacts/:id/erase`"),
     AddressReserved: About("address", "the contact with this address is added, or gets it"),
     AddressReleased: About("address", "the contact is deleted, or gets another address"),
@@ -138,6 +147,7 @@ EVENTS: Final[Mapping[type[Event], About]] = {
     CampaignPaused: About("campaign", "`POST /campaigns/:id/pause`, or its last credential was disabled"),
     CampaignResumed: About("campaign", "`POST /campaigns/:id/resume`"),
     CampaignCompleted: About("campaign", "its last enrollment with a step left has ended"),
+    CampaignReopened: About("campaign", "`StepReopened` after it had completed"),
     CampaignDeleted: About("campaign", "`DELETE /campaigns/:id`"),
     ImportEnrolled: About("campaign", "`POST /campaigns/:id/enroll`"),
     BatchDispatched: About("campaign", "`POST /campaigns/:id/dispatch`"),
@@ -163,6 +173,7 @@ EVENTS: Final[Mapping[type[Event], About]] = {
     ),
     EnrollmentFinished: About("enrollment", "its last step was settled"),
     StepReopened: About("enrollment", "`DeliveryResolved` with `not_sent`"),
+    EnrollmentCorrected: About("enrollment", "`InboundReclassified`"),
     DeliveryStarted: About("delivery", "a claim: every gate was open, and the day had room"),
     EmailSent: About("delivery", "the server answered the message with 2xx"),
     EmailBounced: About("delivery", "the server answered with 5xx"),
@@ -179,6 +190,9 @@ EVENTS: Final[Mapping[type[Event], About]] = {
     AutoReplyReceived: About("inbound", "an automatic reply was found in a mailbox"),
     OptOutReceived: About("inbound", "an answer asks to be left alone"),
     ComplaintReceived: About("inbound", "a feedback report was found in a mailbox"),
+    InboundReclassified: About("inbound", "`POST /enrollments/:id/reclassify`"),
+    MailboxRefused: About("mailbox", "the IMAP server refused the log-in"),
+    MailboxOpened: About("mailbox", "the log-in goes through again"),
     EmailOpened: About("engagement", "`GET /t/o/<token>.gif`, or a click that proves it"),
     LinkClicked: About("engagement", "`GET /t/c/<token>`"),
     WebhookRegistered: About("webhook", "`POST /webhooks`"),

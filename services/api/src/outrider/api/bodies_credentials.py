@@ -1,6 +1,5 @@
 """Bodies of SMTP credentials: hosts, ports, security by rule, IMAP all or nothing."""
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from secrets import token_urlsafe
@@ -14,6 +13,7 @@ from outrider.events.access_tokens import CLIENT_SECRET, REFRESH_TOKEN
 from outrider.events.dkim_signing import BadKey, check_key
 from outrider.events.ids import BadAddress, parse_address
 from outrider.events.oauth import LONGEST_TOKEN, PROVIDERS, is_token_url
+from outrider.events.public_addresses import is_address, is_public
 
 Security = Literal["tls", "starttls", "none"]
 IMAP: Final = ("imap_host", "imap_port", "imap_username", "imap_password")
@@ -262,15 +262,12 @@ def _address(value: str) -> str:
 def _host(value: str, info: ValidationInfo) -> str:
     """The host, trimmed and in lower case: a name, IPv4 or bare IPv6, and none inside the house unless allowed."""
     host = value.strip().lower().rstrip(".")
-    try:
-        literal = ipaddress.ip_address(host)
-    except ValueError:
-        literal = None
+    literal = is_address(host)
     labels = host.split(".")
     named = len(host) <= _LONGEST_HOST and all(_LABEL.fullmatch(label) for label in labels)
-    if literal is None and (not named or labels[-1].isdigit()):
+    if not literal and (not named or labels[-1].isdigit()):
         raise wrong("must be a host name, an IPv4 or an IPv6 address")
-    local = labels[-1] == "localhost" if literal is None else not literal.is_global
+    local = not is_public(host) if literal else labels[-1] == "localhost"
     if local and not _context(info).allow_insecure_hosts:
         raise wrong("must not be a loopback or private address")
     return host

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from outrider.api.bodies import Body, Context, wrong
 from outrider.api.public_events import TYPES, unknown_filters
-from outrider.api.webhooks.addresses import is_address, is_outside
+from outrider.events.public_addresses import is_address, is_public
 
 LONGEST_URL: Final = 2048
 MOST_FILTERS: Final = 50
@@ -80,7 +80,7 @@ def _url(value: str, context: Context) -> str:
         raise wrong(f"must have at most {LONGEST_URL} characters, all of them visible ASCII")
     if parts.username is not None or parts.fragment:
         raise wrong("must have neither a user nor a fragment")
-    inside = not is_outside(host) if is_address(host) else host.rstrip(".").rpartition(".")[2] == "localhost"
+    inside = not is_public(host) if is_address(host) else host.rstrip(".").rpartition(".")[2] == "localhost"
     if inside and not context.allow_insecure_hosts:
         raise wrong("must not be a loopback or private address")
     return text

@@ -27,6 +27,8 @@ BY_NAME: Final[dict[str, Any]] = {
     "email": "ada@example.com",
     "end": "17:00",
     "event": 42,
+    "event_filters": ["enrollment.*", "campaign.completed"],
+    "event_type": "enrollment.sent",
     "field": "campaign.name",
     "first_name": "Ada",
     "from_email": "ann@outreach.example",
@@ -52,6 +54,7 @@ BY_NAME: Final[dict[str, Any]] = {
     "prefix": "ok_live_AbCd",
     "priority": False,
     "reply_to": "replies@outreach.example",
+    "secret": "whsec_...",
     "send_window": {"days": ["mon", "tue"], "start": "09:00", "end": "17:00", "timezone": "Europe/Berlin"},
     "smtp_error": None,
     "imap_error": None,
@@ -66,5 +69,6 @@ BY_NAME: Final[dict[str, Any]] = {
     "step_position": 1,
     "subject": "Hi {{first_name}}",
     "timezone": "Europe/Berlin",
+    "url": "https://hooks.example.com/outrider",
     "value": "@example.org",
 }

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import httpcore
 
-from outrider.api.webhooks.addresses import is_outside
+from outrider.events.public_addresses import is_public
 
 SECONDS: Final = 10.0
 """For everything: the name, the connection, the request and the answer."""
@@ -101,7 +101,7 @@ class _Checked(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         addresses = await self._resolve(host, port)
-        if not self._inside and not all(is_outside(address) for address in addresses):
+        if not self._inside and not all(is_public(address) for address in addresses):
             raise _Refused
         failed: Exception = httpcore.ConnectError("the name has no address")
         for address in addresses:
