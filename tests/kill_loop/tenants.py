@@ -16,7 +16,7 @@ from tests.kill_loop.fleet import Fleet
 from tests.kill_loop.script import ACCOUNTS, BATCHES, STEPS, Hold, Script
 
 Json = Mapping[str, object]
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 300.0
 AGAIN_SECONDS = 0.3
 DAY_MINUTES = 24 * 60
 USERS = ("ann", "ben")

@@ -12,7 +12,8 @@ from outrider.local.errors import Failed
 from outrider.local.leash import Watchdog
 from outrider.local.serving import Part, Process, launch
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
+"""A process that ends is noticed at once; one that is slow is waited for: a busy machine needs minutes."""
 STOP_SECONDS = 14.5
 TIER_SECONDS = 1.0
 """What every tier still to come keeps of the time to stop: a fast shutdown of Postgres takes 0.02 s."""

@@ -70,7 +70,9 @@ async def get(db: Db | Pool, account_id: UUID, owner: UUID, name: str) -> Json |
 
 
 async def get_many(db: Db | Pool, account_id: UUID, owners: Sequence[UUID], name: str) -> Mapping[UUID, Json]:
-    """The value of each owner that has one: one query for a whole page or batch."""
+    """The value of each owner that has one: one query for a whole page or batch, none for nobody."""
+    if not owners:
+        return {}
     rows: Sequence[Row] = await db.fetch(
         "select owner, value from log.vault where owner = any($1) and name = $2 and account_id = $3",
         list(owners),
@@ -78,6 +80,22 @@ async def get_many(db: Db | Pool, account_id: UUID, owners: Sequence[UUID], name
         account_id,
     )
     return {row["owner"]: row["value"] for row in rows}
+
+
+async def get_all(
+    db: Db | Pool, account_id: UUID, owners: Sequence[UUID], names: Sequence[str]
+) -> Mapping[UUID, Mapping[str, Json]]:
+    """What there is of these names, by owner and name: one query for all that a page shows. Every owner is there."""
+    found: dict[UUID, dict[str, Json]] = {owner: {} for owner in owners}
+    rows: Sequence[Row] = await db.fetch(
+        "select owner, name, value from log.vault where owner = any($1) and name = any($2) and account_id = $3",
+        list(owners),
+        list(names),
+        account_id,
+    )
+    for row in rows:
+        found[row["owner"]][row["name"]] = row["value"]
+    return found
 
 
 async def forget(db: Db | Pool, owners: Sequence[UUID]) -> int:

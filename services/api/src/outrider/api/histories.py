@@ -119,9 +119,7 @@ async def _add_message_ids(call: Call, items: lives.History, shown: list[Json]) 
         if isinstance(item.event, EmailSent | DeliveryResolved)
     ]
     owners = list({event.credential_id for _, event in sent})
-    servers: Mapping[UUID, Json] = (
-        await vault.get_many(call.gateway.log_pool, call.account_id, owners, "server") if owners else {}
-    )
+    servers: Mapping[UUID, Json] = await vault.get_many(call.gateway.log_pool, call.account_id, owners, "server")
     for row, event in sent:
         server = servers.get(event.credential_id)
         row["message_id"] = server and message_id(call.gateway.keys, event.delivery_id, domain_of(server["from_email"]))

@@ -187,7 +187,7 @@ class Showing:
         self, account_id: UUID, found: Sequence[tuple[Recorded[Event], str, Json]], field: str, name: str
     ) -> Mapping[UUID, Json]:
         owners = {data[field] for _, _, data in found if field in data}
-        return await vault.get_many(self.log_pool, account_id, list(owners), name) if owners else {}
+        return await vault.get_many(self.log_pool, account_id, list(owners), name)
 
 
 def public_id(item: Recorded[Event]) -> UUID:

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from outrider.api.gateway import Call
 from outrider.api.paging import as_id
-from outrider.api.presenting import people
 from outrider.api.reasons import REASONS
 from outrider.events import vault
 from outrider.events.campaign import CampaignNotFound
@@ -24,7 +23,8 @@ limit $3
 ONE: Final = """
 select c.campaign_id, c.status, c.settings, c.steps, c.created_at, c.completed_at,
     n.pending, n.sent, n.opened, n.clicked, n.replied, n.bounced, n.unsubscribed, n.finished, n.sends, n.accepted,
-    n.suspected_replies
+    n.suspected_replies,
+    (select jsonb_object_agg(s.kind, s.skips) from skip_counts s where s.campaign_id = c.campaign_id) as skips
 from campaigns c
 join campaign_counts n using (campaign_id)
 where c.account_id = $1 and c.campaign_id = $2 and c.deleted_at is null
@@ -41,6 +41,8 @@ where c.campaign_id = $1 and c.removed_at is null
 """
 IN_ORDER: Final = f"{CREDENTIALS} order by c.position, c.credential_id"
 NEWEST_FIRST: Final = f"{CREDENTIALS} and c.position < $3 order by c.position desc limit $4"
+OF_CREDENTIALS: Final = ("server", "smtp_error", "imap_error")
+"""What the vault keeps of a credential that is shown."""
 ONE_CREDENTIAL: Final = f"{CREDENTIALS} and c.credential_id = $3"
 BATCHES: Final = """
 select batch_number, pending, sent, opened, replied, bounced, dispatched_at
@@ -83,8 +85,16 @@ async def shown(call: Call, row: Row) -> Json:
     """One campaign with its settings, steps, credentials and full statistics."""
     campaign: UUID = row["campaign_id"]
     tables, settings, steps = call.gateway.tables, row["settings"], row["steps"]
-    texts = await _vault(call, campaign, ["name", *(_template(step) for step in steps)])
-    skips = await tables.fetch("select kind, skips from skip_counts where campaign_id = $1", campaign)
+    mailers = await tables.fetch(IN_ORDER, campaign, call.gateway.clock.now().date())
+    batches = await tables.fetch(BATCHES, campaign)
+    bounces = await tables.fetch(BOUNCES, campaign, RECENT_BOUNCES) if row["bounced"] else ()
+    kept = await vault.get_all(
+        call.gateway.log_pool,
+        call.account_id,
+        [campaign, *(mailer["credential_id"] for mailer in mailers), *(bounce["contact_id"] for bounce in bounces)],
+        ["name", *(_template(step) for step in steps), *OF_CREDENTIALS, "person"],
+    )
+    texts = kept[campaign]
     return {
         "id": campaign,
         "name": texts.get("name", {}).get("name"),
@@ -93,12 +103,12 @@ async def shown(call: Call, row: Row) -> Json:
         "completed_at": row["completed_at"],
         **settings,
         "sequence_steps": [_step(step, texts.get(_template(step), {})) for step in steps],
-        "credentials": await credentials(call, campaign),
+        "credentials": [_credential(mailer, kept[mailer["credential_id"]]) for mailer in mailers],
         "totals": {name: row[name] for name in ("pending", "sent", "opened", "replied", "bounced")},
         "rates": rates(row),
-        "per_batch": [dict(batch) for batch in await tables.fetch(BATCHES, campaign)],
-        "recent_bounces": await _recent_bounces(call, campaign),
-        "skipped": {**dict.fromkeys(REASONS, 0), **{skip["kind"]: skip["skips"] for skip in skips}},
+        "per_batch": [dict(batch) for batch in batches],
+        "recent_bounces": [_bounce(bounce, kept[bounce["contact_id"]].get("person", {})) for bounce in bounces],
+        "skipped": {**dict.fromkeys(REASONS, 0), **(row["skips"] or {})},
         "emails_sent": row["accepted"],
         "clicked": row["clicked"],
         "unsubscribed": row["unsubscribed"],
@@ -167,24 +177,12 @@ async def credentials(call: Call, campaign: UUID, query: str = IN_ORDER, *args: 
 async def shown_credentials(call: Call, rows: Sequence[Row]) -> list[Json]:
     """These rows of CREDENTIALS with their hosts, and with what their servers said."""
     ids = [row["credential_id"] for row in rows]
-    pool, account = call.gateway.log_pool, call.account_id
-    servers = await vault.get_many(pool, account, ids, "server")
-    said = {name: await vault.get_many(pool, account, ids, name) for name in ("smtp_error", "imap_error")}
-    return [
-        {
-            **_credential(row, servers.get(row["credential_id"], {})),
-            "smtp_error": said["smtp_error"].get(row["credential_id"], {}).get("reply")
-            if row["disabled_at"] is not None
-            else None,
-            "imap_error": said["imap_error"].get(row["credential_id"], {}).get("reply"),
-            "imap_refused_at": row["imap_refused_at"],
-            "imap_advice": said["imap_error"].get(row["credential_id"], {}).get("advice"),
-        }
-        for row in rows
-    ]
+    kept = await vault.get_all(call.gateway.log_pool, call.account_id, ids, OF_CREDENTIALS)
+    return [_credential(row, kept[row["credential_id"]]) for row in rows]
 
 
-def _credential(row: Row, server: Json) -> Json:
+def _credential(row: Row, kept: Mapping[str, Json]) -> Json:
+    server, imap = kept.get("server", {}), kept.get("imap_error", {})
     return {
         "id": row["credential_id"],
         "label": server.get("label"),
@@ -210,22 +208,21 @@ def _credential(row: Row, server: Json) -> Json:
         "bounce_rate": percent(row["bounces"], row["sends"]),
         "disabled_at": row["disabled_at"],
         "disabled_reason": row["disabled_reason"],
+        "smtp_error": kept.get("smtp_error", {}).get("reply") if row["disabled_at"] is not None else None,
+        "imap_error": imap.get("reply"),
+        "imap_refused_at": row["imap_refused_at"],
+        "imap_advice": imap.get("advice"),
     }
 
 
-async def _recent_bounces(call: Call, campaign: UUID) -> list[Json]:
-    rows = await call.gateway.tables.fetch(BOUNCES, campaign, RECENT_BOUNCES)
-    found = await people(call, {row["contact_id"] for row in rows})
-    return [
-        {
-            "enrollment_id": row["enrollment_id"],
-            "contact_id": row["contact_id"],
-            "email": found.get(row["contact_id"], {}).get("email"),
-            "smtp_credential_id": row["credential_id"],
-            "kind": row["bounce_kind"],
-            "status_code": row["bounce_code"],
-            "reason": row["bounce_reason"],
-            "bounced_at": row["bounced_at"],
-        }
-        for row in rows
-    ]
+def _bounce(row: Row, person: Json) -> Json:
+    return {
+        "enrollment_id": row["enrollment_id"],
+        "contact_id": row["contact_id"],
+        "email": person.get("email"),
+        "smtp_credential_id": row["credential_id"],
+        "kind": row["bounce_kind"],
+        "status_code": row["bounce_code"],
+        "reason": row["bounce_reason"],
+        "bounced_at": row["bounced_at"],
+    }
