@@ -3,14 +3,18 @@
 import asyncio
 import logging
 import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 import uvloop
 
 from outrider.reply_watcher.imap import Wire
 from outrider.reply_watcher.imap_answers import Folder
-from outrider.reply_watcher.imap_session import Session
+from outrider.reply_watcher.imap_session import COMMAND_SECONDS, IDLE_SECONDS, Session
 from outrider.reply_watcher.imap_values import AuthFailed, Broken, Mailbox, MailboxFailed, Unreachable
+from tests.kernel.until import until
 from tests.support.scripted_imap import DROP, HANG, scripted
 
 INBOX = Folder("INBOX", "inbox")
@@ -160,6 +164,43 @@ async def test_an_idle_that_does_not_begin_or_last_is_noticed(idle: bytes | None
         await session.uids_after(0)
         with pytest.raises(Broken):
             await session.wait(1)
+        await session.close()
+
+
+@asynccontextmanager
+async def swallowing(port: int) -> AsyncGenerator[tuple[int, asyncio.Event]]:
+    """A way to the server that forwards nothing any more, either way, once the event is set; it closes nothing."""
+    swallows = asyncio.Event()
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            if not swallows.is_set():
+                writer.write(data)
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            await asyncio.gather(forward(reader, far_writer), forward(far_reader, writer))
+        finally:
+            far_writer.close()
+            writer.close()
+
+    server = await asyncio.start_server(connect, "127.0.0.1", 0)
+    async with server:
+        yield int(server.sockets[0].getsockname()[1]), swallows
+
+
+async def test_a_half_open_connection_is_noticed_within_a_minute() -> None:
+    """Nothing comes through any more, and nobody closes: TCP itself is content."""
+    assert IDLE_SECONDS + COMMAND_SECONDS < 60
+    async with scripted() as (mailbox, asked), swallowing(mailbox.port) as (port, swallows):
+        session = await opened(replace(mailbox, port=port), 3)
+        await session.uids_after(0)
+        waiting = asyncio.create_task(session.wait(3600))
+        await until("it idles", lambda: any("IDLE" in line for line in asked))
+        swallows.set()
+        with pytest.raises(Broken, match="no answer within 3 s"):
+            await waiting
         await session.close()
 
 

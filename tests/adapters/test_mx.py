@@ -62,13 +62,18 @@ class Nameserver(asyncio.DatagramProtocol):
 
 
 @pytest.fixture
-async def resolver() -> AsyncGenerator[MxResolver]:
+async def server() -> AsyncGenerator[str]:
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(Nameserver, local_addr=("127.0.0.1", 0))
     ASKED.clear()
     LATE.clear()
-    yield MxResolver(f"127.0.0.1:{transport.get_extra_info('sockname')[1]}")
+    yield f"127.0.0.1:{transport.get_extra_info('sockname')[1]}"
     transport.close()
+
+
+@pytest.fixture
+async def resolver(server: str) -> MxResolver:
+    return MxResolver(server)
 
 
 async def test_only_a_definite_no_is_a_no(resolver: MxResolver) -> None:
@@ -94,6 +99,14 @@ async def test_a_domain_is_asked_for_once(resolver: MxResolver) -> None:
     await resolver.verdicts(["mail.example"] * 100, 5)
     await resolver.verdicts(["mail.example"], 5)
     assert ASKED == ["mail.example. MX"]
+
+
+async def test_no_more_answers_are_kept_than_there_is_room_for(server: str) -> None:
+    resolver = MxResolver(server, kept=3)
+    for name in ("mail", "gone1", "gone2", "mail", "gone3", "gone4", "mail", "gone1"):
+        await resolver.verdicts([f"{name}.example"], 5)
+    asked = [name.partition(".")[0] for name in ASKED]
+    assert asked == ["mail", "gone1", "gone2", "gone3", "gone4", "gone1"], "what was used least recently is forgotten"
 
 
 async def test_callers_that_ask_at_once_share_a_query(resolver: MxResolver) -> None:

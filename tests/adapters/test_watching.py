@@ -13,6 +13,7 @@ from outrider.reply_watcher.watching import Watchers
 from tests.kernel.until import until
 from tests.support.inbox import ANN, PASSWORD, Inbox, inbox, reply
 from tests.support.mail import imap_server
+from tests.support.scripted_imap import HANG, Flood, scripted
 
 EVE = "eve@sales.example"
 REFUSED = {
@@ -48,7 +49,7 @@ async def answered(box: Inbox, number: int, user: str = ANN) -> None:
     async def recorded() -> bool:
         return sent.delivery in await box.kinds()
 
-    await until(f"answer {number} is recorded", recorded, 30)
+    await until(f"answer {number} is recorded", recorded)
 
 
 async def error(box: Inbox) -> object:
@@ -87,6 +88,23 @@ async def test_a_lost_connection_is_made_again(box: Inbox) -> None:
     assert box.server.connections == 2
 
 
+async def test_a_mailbox_that_floods_or_hangs_delays_no_other(box: Inbox) -> None:
+    flood = Flood()
+    async with (
+        scripted(SEARCH=flood.search, FETCH=flood.fetch, IDLE=b"+ idling\r\n* 9 EXISTS\r\n") as (flooding, _),
+        scripted(SEARCH=HANG) as (hanging, asked),
+    ):
+        for user, mailbox in (("flood@sales.example", flooding), ("hang@sales.example", hanging)):
+            await box.add(uuid4(), user, mailbox=uuid4(), port=mailbox.port)
+        async with running(box.watchers()):
+            await until("one floods", lambda: flood.searched >= 2)
+            await until("one hangs", lambda: any("SEARCH" in line for line in asked))
+            await answered(box, 1)
+            await answered(box, 2)
+            before = flood.searched
+            await until("it floods on", lambda: flood.searched > before)
+
+
 async def test_a_wrong_password_is_told_and_not_repeated_until_it_changes_and_hurts_no_other(box: Inbox) -> None:
     await box.add(uuid4(), EVE, mailbox=uuid4())
     await box.changed(box.credential, "wrong")
@@ -95,7 +113,7 @@ async def test_a_wrong_password_is_told_and_not_repeated_until_it_changes_and_hu
         async def told() -> bool:
             return await error(box) == REFUSED
 
-        await until("the server's words are kept", told, 30)
+        await until("the server's words are kept", told)
         await answered(box, 1, EVE)
         await answered(box, 2, EVE)
         assert box.server.connections == 2
@@ -129,4 +147,4 @@ async def test_a_removed_mailbox_is_watched_no_more(box: Inbox) -> None:
         async def free() -> bool:
             return not await box.watcher.pool.fetchval("select count(*) from log.leases")
 
-        await until("nobody watches", free, 30)
+        await until("nobody watches", free)

@@ -160,6 +160,14 @@ async def test_the_refusals_of_a_dispatch(found: Office) -> None:
         await found.do(DispatchBatch, campaign_id=long)
 
 
+async def test_while_no_name_server_answers_nobody_is_skipped(found: Office) -> None:
+    """The office asks at a port where nobody listens."""
+    settings = CampaignSettings(min_wait_seconds=0, max_wait_seconds=0, verify_email_mx=True)
+    campaign, _ = await found.campaign(settings)
+    answer = await found.dispatched(campaign, await found.import_people("a@one.example", "b@two.example"))
+    assert (answer.body["scheduled"], answer.body["skipped"]) == (2, 0)
+
+
 async def test_a_pause_answers_once_what_was_claimed_has_an_outcome(found: Office) -> None:
     import_id = await found.import_people("a@example.com")
     campaign, _ = await found.campaign()

@@ -84,23 +84,30 @@ class Inbox:
         await put(self.others["dispatcher"].pool, entries)
 
     async def add(
-        self, credential: UUID, user: str = ANN, password: str = PASSWORD, mailbox: UUID | None = None
+        self,
+        credential: UUID,
+        user: str = ANN,
+        password: str = PASSWORD,
+        mailbox: UUID | None = None,
+        port: int | None = None,
     ) -> None:
-        """The credential is part of the campaign, with this mailbox."""
-        await self.secret(credential, user, password)
+        """The credential is part of the campaign, with this mailbox, on another server if a port is given."""
+        await self.secret(credential, user, password, port)
         added = CredentialAdded(
             credential_id=credential, campaign_id=self.campaign, daily_limit=50, mailbox_id=mailbox or self.mailbox
         )
         await self.record("dispatcher", f"credential-{credential}", added)
         await caught_up(self.reader)
 
-    async def secret(self, credential: UUID, user: str = ANN, password: str = PASSWORD) -> None:
+    async def secret(
+        self, credential: UUID, user: str = ANN, password: str = PASSWORD, port: int | None = None
+    ) -> None:
         """The vault says so of the credential."""
         server = {
             "from_email": user,
             "smtp_username": user,
             "imap_host": "127.0.0.1",
-            "imap_port": self.server.port,
+            "imap_port": port or self.server.port,
             "imap_security": "none",
             "imap_username": user,
         }

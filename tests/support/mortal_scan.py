@@ -1,9 +1,10 @@
-"""A process that scans a mailbox and is killed at a given point: what is left is what a crash leaves."""
+"""Processes that scan or watch a mailbox and are killed: what is left is what a crash leaves."""
 
 import asyncio
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
@@ -32,7 +33,7 @@ class Errand:
     mailbox: UUID
     point: Point
     times: int
-    """It dies when it comes there for this time."""
+    """It dies when it comes there for this time; 0: not by itself."""
 
 
 @dataclass
@@ -92,8 +93,24 @@ def scan(errand: Errand) -> None:
     asyncio.run(_scan(errand))
 
 
+def watch(errand: Errand) -> None:
+    """Watch as a replica does, until it is killed."""
+    asyncio.run(_watch(errand))
+
+
 async def _scan(errand: Errand) -> None:
-    async with kernel(errand.urls, "reply_watcher") as watcher:
-        box = MortalInbox(_Server(errand.port), watcher, {}, errand.keys, fate=_Fate(errand))  # type: ignore[arg-type]  # its port is all that a scan needs
-        box.mailbox = errand.mailbox
+    async with _mortal(errand) as box:
         await box.scan()
+
+
+async def _watch(errand: Errand) -> None:
+    async with _mortal(errand) as box:
+        await box.watchers().run()
+
+
+@asynccontextmanager
+async def _mortal(errand: Errand) -> AsyncGenerator[MortalInbox]:
+    async with kernel(errand.urls, "reply_watcher") as watcher:
+        box = MortalInbox(_Server(errand.port), watcher, {}, errand.keys, fate=_Fate(errand))  # type: ignore[arg-type]  # its port is all that is needed
+        box.mailbox = errand.mailbox
+        yield box

@@ -1,7 +1,7 @@
 """An IMAP server that says what a test tells it to, word for word."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from outrider.reply_watcher.imap_values import Mailbox
@@ -10,11 +10,14 @@ HANG = None
 """Say nothing, and keep the connection."""
 DROP = b""
 """Cut the connection."""
+Answer = bytes | list[bytes] | Callable[[bytes], bytes] | None
+"""A list holds the answers to one command, one after the other; a function makes one of the line that asks for it."""
 
 WELL = {
     "hello": b"* OK ready\r\n",
     "CAPABILITY": b"* CAPABILITY IMAP4rev1 IDLE\r\n%t OK done\r\n",
     "LOGIN": b"%t OK in\r\n",
+    "LIST": b'* LIST () "/" INBOX\r\n%t OK done\r\n',
     "EXAMINE": b"* 2 EXISTS\r\n* OK [UIDVALIDITY 7] fine\r\n%t OK [READ-ONLY] open\r\n",
     "SEARCH": b"* SEARCH 5 6\r\n%t OK found\r\n",
     "NOOP": b"%t OK done\r\n",
@@ -26,17 +29,16 @@ WELL = {
 
 
 @asynccontextmanager
-async def scripted(**answers: bytes | list[bytes] | None) -> AsyncGenerator[tuple[Mailbox, list[str]]]:
-    """Run a server that answers each command as told, a good server otherwise; gives also what it was asked.
-
-    A list holds the answers to one command, one after the other.
-    """
-    script: Mapping[str, bytes | list[bytes] | None] = {**WELL, **answers}
+async def scripted(**answers: Answer) -> AsyncGenerator[tuple[Mailbox, list[str]]]:
+    """Run a server that answers each command as told, a good server otherwise; gives also what it was asked."""
+    script: Mapping[str, Answer] = {**WELL, **answers}
     asked: list[str] = []
     writers: list[asyncio.StreamWriter] = []
 
-    def taken(name: str) -> bytes | None:
+    def taken(name: str, line: bytes = b"") -> bytes | None:
         answer = script.get(name, b"%t BAD what\r\n")
+        if callable(answer):
+            return answer(line)
         return answer.pop(0) if isinstance(answer, list) else answer
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -52,7 +54,7 @@ async def scripted(**answers: bytes | list[bytes] | None) -> AsyncGenerator[tupl
             words = line.upper().split()
             tag = tag if words[0] == b"DONE" else words[0]
             name = next(word for word in (words if words[0] == b"DONE" else words[1:]) if word != b"UID").decode()
-            answer = taken(name)
+            answer = taken(name, line)
         writer.close()
 
     server = await asyncio.start_server(converse, "127.0.0.1", 0)
@@ -64,3 +66,24 @@ async def scripted(**answers: bytes | list[bytes] | None) -> AsyncGenerator[tupl
         for writer in writers:
             writer.transport.abort()
         await server.wait_closed()
+
+
+class Flood:
+    """A mailbox that has a thousand messages more whenever it is looked at."""
+
+    def __init__(self) -> None:
+        """Nobody looked yet."""
+        self.searched = 0
+
+    def search(self, _: bytes) -> bytes:
+        """A thousand that were not there before."""
+        self.searched += 1
+        last = self.searched * 1000
+        return b"* SEARCH " + b" ".join(b"%d" % uid for uid in range(last - 999, last + 1)) + b"\r\n%t OK found\r\n"
+
+    def fetch(self, line: bytes) -> bytes:
+        """The headers that are asked for: of strangers' mail."""
+        uids = line.split()[3].split(b",")
+        header = b"From: stranger@example.org\r\nSubject: Look at this\r\n\r\n"
+        rows = [b"* 1 FETCH (UID %b BODY[HEADER]<0> {%d}\r\n%b)\r\n" % (uid, len(header), header) for uid in uids]
+        return b"".join(rows) + b"%t OK fetched\r\n"

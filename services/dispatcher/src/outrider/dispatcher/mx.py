@@ -15,6 +15,8 @@ AT_ONCE: Final = 50
 PER_QUERY_SECONDS: Final = 2.0
 LONGEST_SECONDS: Final = 10.0
 """With its repeats; most callers give up before."""
+KEPT: Final = 10_000
+"""Answers, the least recently used go first."""
 
 
 @dataclass
@@ -28,14 +30,14 @@ class _Question:
 class MxResolver:
     """Asks one resolver; what it answers is kept nowhere but in dnspython's cache, by its time to live."""
 
-    def __init__(self, server: str = "") -> None:
-        """`server` is host:port, empty for the system's."""
+    def __init__(self, server: str = "", kept: int = KEPT) -> None:
+        """`server` is host:port, empty for the system's; no more than `kept` answers are remembered."""
         self._resolver = dns.asyncresolver.Resolver(configure=False) if server else _of_the_system()
         if server:
             host, _, port = server.rpartition(":")
             self._resolver.nameservers = [host.strip("[]")]
             self._resolver.port = int(port)
-        self._resolver.cache = dns.resolver.LRUCache(10_000)
+        self._resolver.cache = dns.resolver.LRUCache(kept)
         self._resolver.timeout = PER_QUERY_SECONDS
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._asked: dict[str, _Question] = {}

@@ -22,8 +22,9 @@ HEADER_BYTES: Final = 65_536
 BODY_BYTES: Final = 131_072
 """Octets read of one message: text comes before attachments, and a bounce's report before the returned mail."""
 COMMAND_SECONDS: Final = 30.0
-IDLE_SECONDS: Final = 540.0
-"""After nine minutes IDLE is issued anew: home routers forget a silent connection after ten or more."""
+IDLE_SECONDS: Final = 25.0
+"""Then IDLE is issued anew. Of a connection that swallows what is sent nothing else tells, and with the deadline of a
+command that makes less than a minute; home routers, which forget a silent connection after ten, are content too."""
 
 SETTLE_SECONDS: Final = 1.0
 """The first IDLE is short, and each is twice as long as the one before: what came between a NOOP and an IDLE, a server
