@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outrider.dispatcher.plans import share_out
+from outrider.dispatcher.telling import ROUND, fairly
 from outrider.events.claims import Places
 from outrider.events.gates import plan_closed
 
@@ -34,3 +35,12 @@ def test_no_more_is_shared_out_than_there_is_and_nobody_has_two_more_than_anothe
     assert all(got <= n for got, n in zip(given_places, wanted, strict=True))
     unmet = [got for got, n in zip(given_places, wanted, strict=True) if got < n]
     assert all(got <= min(unmet, default=20) + 1 for got in given_places)
+
+
+def test_an_account_with_thousands_to_tell_leaves_another_its_turn_in_every_round() -> None:
+    crowd, few = [UUID(int=n) for n in range(3000)], [UUID(int=n) for n in range(5000, 5003)]
+    accounts = {**dict.fromkeys(crowd, UUID(int=1)), **dict.fromkeys(few, UUID(int=2))}
+    told = fairly({lane: Places(20, 20) for lane in accounts}, accounts)
+    assert [told[lane] for lane in few] == [Places(20, 20)] * 3
+    assert sum(places.every for places in told.values()) == ROUND
+    assert max(told[lane].every for lane in crowd) == 1

@@ -10,6 +10,8 @@ import pytest
 
 from outrider.dispatcher.credential import BounceFacts
 from outrider.dispatcher.facts import bounce_facts
+from outrider.dispatcher.telling import OUTSTANDING
+from outrider.events.account import OpenAccount
 from outrider.events.campaign import (
     CampaignCompleted,
     CampaignPaused,
@@ -345,6 +347,23 @@ async def test_no_more_is_told_than_the_credential_has_left_today(found: Office)
 
     await found.until("two are settled", all_settled)
     assert found.told == []
+
+
+async def test_an_account_with_more_than_can_be_told_keeps_no_other_waiting(found: Office) -> None:
+    crowd, _ = await found.campaign(credentials=2, steps=ONE)
+    await found.dispatched(crowd, await found.import_people(*(f"p{n}@example.com" for n in range(60))))
+    await found.until("as many are told as may be", lambda: _are_told(found, 2 * OUTSTANDING))
+    found.account = new_id()
+    await found.do(OpenAccount, key_id=new_id(), key_hash="1" * 64, key_prefix="ok_live_y")
+    few, _ = await found.campaign(steps=ONE)
+    await found.dispatched(few, await found.import_people("a@example.com"))
+    await found.until("the other one's is told", lambda: _are_told(found, 2 * OUTSTANDING + 1))
+    assert [job.account_id for job in found.told if job.campaign_id == few] == [found.account]
+    assert await open_sends(found, held=False) == 61
+
+
+async def _are_told(found: Office, number: int) -> bool:
+    return len(found.told) >= number
 
 
 async def test_an_opt_out_ends_every_enrollment_of_the_person(found: Office) -> None:

@@ -1,6 +1,7 @@
 """To-do `send_step`: what is due is told to the sender, no more at once than a credential can take."""
 
 import asyncio
+import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from outrider.dispatcher import facts
 from outrider.dispatcher.desk import Desk
 from outrider.dispatcher.enrollment import Who, enrollment, stop_suppressed
 from outrider.dispatcher.holds import retime_campaign
-from outrider.dispatcher.plans import Limited, within_plans
+from outrider.dispatcher.plans import Limited, share_out, within_plans
 from outrider.dispatcher.stopping import cause_of
 from outrider.events import vault
 from outrider.events.bus import Bus
@@ -25,6 +26,8 @@ from outrider.events.windows import Window, next_close, next_open, window_of
 
 OUTSTANDING: Final = 20
 """Told at once per credential and not settled."""
+ROUND: Final = 500
+"""Told in one go over all accounts: who has but one to tell waits for no more than these."""
 AGAIN_SECONDS: Final = 600.0
 """Real seconds after which a told row without an outcome is told again."""
 DUE_LANES = """
@@ -108,8 +111,23 @@ def places(use: LaneUse) -> Places:
     return Places(left, left)
 
 
+def fairly(wanted: Mapping[UUID, Places], account_of: Mapping[UUID, UUID]) -> Mapping[UUID, Places]:
+    """At most ROUND in all, in turn between the accounts, and within an account in turn between its credentials."""
+    of_account: dict[UUID, dict[UUID, Places]] = {}
+    for lane, places in wanted.items():
+        of_account.setdefault(account_of[lane], {})[lane] = places
+    given = share_out(
+        ROUND, {account: Places(sum(each.every for each in mine.values()), 0) for account, mine in of_account.items()}
+    )
+    return {
+        lane: places
+        for account, mine in of_account.items()
+        for lane, places in share_out(given[account].every, mine).items()
+    }
+
+
 async def lanes(desk: Desk) -> Mapping[UUID, Places]:
-    """Every credential with something due, and how many may be told through it."""
+    """Every credential with something due, and how many may be told through it in this round."""
     now, real = desk.clock.now(), desk.clock.real()
     due: list[UUID] = [row["lane"] for row in await desk.work.fetch(DUE_LANES, now, real)]
     if not due:
@@ -118,7 +136,9 @@ async def lanes(desk: Desk) -> Mapping[UUID, Places]:
     await desk.facts.reach(desk.todos.position)  # else a claim may be in neither figure, for a moment
     found: dict[UUID, Places] = {}
     limited: dict[UUID, Limited] = {}
-    for row in await desk.tables.fetch(LEFT, due, now.astimezone(UTC).date()):
+    rows = list(await desk.tables.fetch(LEFT, due, now.astimezone(UTC).date()))
+    random.shuffle(rows)  # one that has nothing to tell after all must not take the last place every time
+    for row in rows:
         mine = told.get(row["credential_id"], {"told": 0, "unclaimed": 0, "unclaimed_firsts": 0})
         found[row["credential_id"]] = places(
             LaneUse(
@@ -133,7 +153,9 @@ async def lanes(desk: Desk) -> Mapping[UUID, Places]:
         )
         if row["monthly_limit"] is not None:
             limited[row["credential_id"]] = Limited(row["account_id"], row["campaign_id"])
-    return {**found, **await within_plans(desk, found, limited)} if limited else found
+    if limited:
+        found |= await within_plans(desk, found, limited)
+    return fairly(found, {row["credential_id"]: row["account_id"] for row in rows})
 
 
 async def send_step(desk: Desk, bus: Bus, todos: Sequence[Todo]) -> None:
