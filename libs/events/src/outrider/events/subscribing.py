@@ -5,15 +5,19 @@
 For programs of other people, who have this package, a user of nats-server, and nothing else of the product.
 """
 
+import asyncio
 import importlib
 import json
 import pkgutil
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import datetime
+from time import monotonic
 from typing import Final
 from uuid import UUID
 
 import nats
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.client import JetStreamContext
@@ -23,8 +27,13 @@ import outrider.events
 from outrider.events.message import Event, Json, Recorded, UnknownEvent
 from outrider.events.streams import EVENTS_STREAM, subscriber
 
-LOOK_SECONDS: Final = 5.0
-"""So long one request waits at nats-server for something new."""
+NEXT: Final = f"$JS.API.CONSUMER.MSG.NEXT.{EVENTS_STREAM}."
+EXPIRED: Final = "408"
+REQUEST_SECONDS: Final = 30.0
+"""So long one request stands at nats-server, waiting for something new."""
+LOOK_SECONDS: Final = 2.0
+"""A connection that was lost meanwhile is noticed so late."""
+PAUSE_SECONDS: Final = 1.0
 KERNEL: Final = frozenset({"service", "bus", "testing"})
 """Modules that declare no event and bring much."""
 
@@ -44,12 +53,10 @@ async def subscribe(
     client = await nats.connect(nats_url, max_reconnect_attempts=-1, reconnect_time_wait=1, name=durable)
     last = 0
     try:
-        stream = client.jetstream()
         if create:
-            await _made(stream, durable, account_id)
-        pull = await stream.pull_subscribe_bind(durable=durable, stream=EVENTS_STREAM)
-        while True:
-            for message in await _next(pull):
+            await _made(client.jetstream(), durable, account_id)
+        async with aclosing(_messages(client, durable)) as messages:
+            async for message in messages:
                 if (item := _read(message)).position > last:
                     yield item
                 last = max(last, item.position)
@@ -58,12 +65,33 @@ async def subscribe(
         await client.close()
 
 
-async def _next(pull: JetStreamContext.PullSubscription) -> Sequence[Msg]:
-    """One event, or none: the durable hands out the next when this one is acknowledged, so that none overtakes."""
-    try:
-        return await pull.fetch(1, timeout=LOOK_SECONDS)
-    except (NatsError, OSError):  # nothing there, or nobody: the client connects again by itself
-        return []
+async def _messages(client: Client, durable: str) -> AsyncGenerator[Msg]:
+    """The durable's events, one at a time: the next is handed out when this one is acknowledged; none overtakes.
+
+    One request stands at nats-server, and is renewed when it was answered, has ended, or may be lost with its server.
+    What comes late comes to the same inbox: `fetch` of nats-py leaves it, and it would lie until `ack_wait`.
+    """
+    inbox = client.new_inbox()
+    subscription = await client.subscribe(inbox)
+    request = json.dumps({"batch": 1, "expires": int(REQUEST_SECONDS * 1e9)}).encode()
+    asked_at, reconnects = -REQUEST_SECONDS - LOOK_SECONDS, -1
+    while True:
+        try:
+            if monotonic() - asked_at > REQUEST_SECONDS + LOOK_SECONDS or reconnects != client.stats["reconnects"]:
+                asked_at, reconnects = monotonic(), client.stats["reconnects"]
+                await client.publish(NEXT + durable, request, inbox)
+            message = await subscription.next_msg(LOOK_SECONDS)
+        except TimeoutError:
+            continue
+        except (NatsError, OSError):  # nobody there: the client connects again by itself
+            await asyncio.sleep(PAUSE_SECONDS)
+            continue
+        reconnects = -1  # it was answered
+        status = (message.headers or {}).get("Status")
+        if status is None:
+            yield message
+        elif status != EXPIRED:  # the durable is not there, for example
+            await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def _made(stream: JetStreamContext, durable: str, account_id: UUID | None) -> None:
