@@ -36,7 +36,7 @@ IMPORT = UUID("0190b7a4-0000-7000-8000-0000000000f1")
 TABLES = (
     *("accounts", "api_keys", "usage", "imports", "import_counts", "contacts", "campaigns", "campaign_counts"),
     *("batches", "credentials", "credential_counts", "credential_days", "skips", "skip_counts", "enrollments"),
-    *("planned_steps", "sends", "replies", "suppressions", "outreaches", "retimings", "erasures"),
+    *("planned_steps", "sends", "replies", "suppressions", "outreaches", "retimings", "erasures", "webhooks"),
 )
 STEPS = (
     StepPlan(position=1, delay_minutes=0, thread=False),

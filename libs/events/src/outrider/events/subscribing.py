@@ -8,6 +8,7 @@ For programs of other people, who have this package, a user of nats-server, and 
 import asyncio
 import importlib
 import json
+import logging
 import pkgutil
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -50,7 +51,9 @@ async def subscribe(
     Raises UnknownEvent for an event of a newer version: update the package, and go on with the same durable.
     """
     _declare_all()
-    client = await nats.connect(nats_url, max_reconnect_attempts=-1, reconnect_time_wait=1, name=durable)
+    client = await nats.connect(
+        nats_url, max_reconnect_attempts=-1, reconnect_time_wait=1, name=durable, error_cb=_noted
+    )
     last = 0
     try:
         if create:
@@ -63,6 +66,11 @@ async def subscribe(
                 await message.ack()
     finally:
         await client.close()
+
+
+async def _noted(error: Exception) -> None:
+    """One line of it, not a traceback for every attempt to connect."""
+    logging.getLogger(__name__).warning("nats: %r", error)
 
 
 async def _messages(client: Client, durable: str) -> AsyncGenerator[Msg]:
