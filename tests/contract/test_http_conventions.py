@@ -206,6 +206,11 @@ async def test_a_key_that_asks_too_often_is_told_so_and_no_other(
             assert 0 < int(asked[SLOW].headers["retry-after"]) <= 60 // SLOW
             unknown = await slow.get("/nonsense", headers={"Authorization": mine})
             assert problem(unknown) == (429, "rate_limited")
+            body, keyed = {"outreach": {"name": "x"}}, {"Authorization": mine, "Idempotency-Key": str(uuid4())}
+            refused = await slow.post("/outreaches", json=body, headers=keyed)
+            assert problem(refused) == (429, "rate_limited")
+            taken = await client.post("/outreaches", json=body, headers=keyed)
+            assert (taken.status_code, "idempotency-replayed" in taken.headers) == (201, False), "no answer to replay"
             assert (await slow.get("/account", headers={"Authorization": theirs})).status_code == 200
             assert (await slow.get("/health/live", headers={"Authorization": mine})).status_code == 200
 

@@ -12,6 +12,8 @@ from uuid import UUID
 import httpx
 import pytest
 
+from outrider.api.public_events import TYPES
+from outrider.api.streaming import HEARTBEAT_SECONDS
 from outrider.events.ids import new_id
 from outrider.events.tokens import Keyring, track_open
 from tests.support.mailed import mailed
@@ -200,3 +202,23 @@ async def test_a_stopped_gateway_ends_its_streams_and_they_go_on_at_another(
     then = await imported(client)
     rows = await page(client, "?types=contact_import.completed")
     assert [row["data"]["contact_import_id"] for row in rows][-2:] == [first, then]
+
+
+def test_the_types_are_those_that_were_promised() -> None:
+    of_enrollments = "sent opened clicked replied bounced unsubscribed skipped finished"
+    of_campaigns = "activated paused resumed completed"
+    assert set(TYPES) == {
+        *(f"enrollment.{name}" for name in of_enrollments.split()),
+        *(f"campaign.{name}" for name in of_campaigns.split()),
+        *("credential.disabled", "contact_import.completed"),
+    }
+
+
+async def test_a_stream_on_which_nothing_happens_says_so_every_15_seconds(client: httpx.AsyncClient) -> None:
+    assert HEARTBEAT_SECONDS == 15
+    rare = {"types": "campaign.completed"}
+    async with asyncio.timeout(120), client.stream("GET", "/events", params=rare) as answer:
+        async for line in answer.aiter_lines():
+            if line.startswith(":"):
+                return
+    pytest.fail("the stream ended without a comment")

@@ -78,6 +78,9 @@ async def test_rows_that_cannot_be_taken_do_not_sink_the_rest(client: httpx.Asyn
     assert [(row["line"], row["email"]) for row in rejects] == [(3, "nobody"), (4, "c@example.com")]
     found = (await client.get("/contacts", params={"email": "BOB@bücher.EXAMPLE"})).json()
     assert [contact["email"] for contact in found] == ["Bob@xn--bcher-kva.example"]
+    await client.delete(f"/contacts/{found[0]['id']}")
+    left = (await client.get(f"/contact_imports/{shown['id']}")).json()
+    assert (left["record_count"], left["contact_count"]) == (1, 0), "who it added, and who of these is still there"
 
 
 async def test_usage_shows_this_month_and_the_twelve_before(client: httpx.AsyncClient) -> None:

@@ -73,6 +73,13 @@ async def test_a_machines_fetch_is_recorded_and_does_not_count(
     async with httpx.AsyncClient(base_url=gateway.url, headers={"User-Agent": agent}) as reader:
         assert (await reader.get(f"/t/o/{track_open(keys(gateway), delivery)}.gif")).status_code == 200
     assert (await totals(client, path))["opened"] == 0
+    pool = await connect(gateway.site.role_urls()["outrider_api"], "log", size=1)
+    try:
+        query = "select type, data::jsonb->>'counts' as counts from log.events where stream = $1"
+        stored = [tuple(row.values()) for row in await pool.fetch(query, f"engagement-{delivery}")]
+    finally:
+        await pool.close()
+    assert stored == [("EmailOpened", "false")]
 
 
 async def test_whoever_fetches_it_at_once_has_not_read_it(gateway: System, client: httpx.AsyncClient) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -81,3 +82,9 @@ def test_known_proxies_and_scanners_do_not_count(agent: str, person: bool) -> No
 def test_nobody_reads_within_two_seconds() -> None:
     assert not counts(BROWSER, AT, AT + TOO_SOON - timedelta(milliseconds=1))
     assert counts(BROWSER, AT, AT + TOO_SOON)
+
+
+def test_the_rule_is_written_down() -> None:
+    page = (Path(__file__).parents[2] / "docs/tracking.md").read_text("utf-8")
+    for word in ("Google", "Yahoo", "Barracuda", "Safe Links", "bot", "scanner", "curl", f"{TOO_SOON.seconds} seconds"):
+        assert word in page

@@ -42,7 +42,8 @@ async def test_a_reply_is_told_with_its_step_and_what_it_says(fast_story: Story)
     assert (reply.email, reply.step_position) == (story.address("eager+reply2"), 2)
     assert reply.subject.startswith("Re: ")
     assert reply.snippet
-    assert reply.hours_to_reply
+    assert reply.hours_to_reply is not None
+    assert 0 < reply.hours_to_reply == round(reply.hours_to_reply, 2)
 
 
 async def test_a_reply_from_another_address_is_known_by_the_thread(fast_story: Story) -> None:

@@ -24,6 +24,7 @@ def test_what_is_needed_is_enough() -> None:
     settings = Settings.from_env(ENOUGH)
     assert settings.log_url == settings.database_url == ENOUGH["OUTRIDER_DATABASE_URL"]
     assert (settings.allow_insecure_hosts, settings.settle_seconds) == (False, 900.0)
+    assert (settings.rate_limit_per_minute, settings.imap_poll_seconds) == (600, 90.0)
 
 
 def test_everything_given_is_read() -> None:

@@ -1,4 +1,4 @@
-"""A name server whose domains all take mail, but those called `nowhere...`."""
+"""A name server whose domains all take mail, but those called `nowhere...`; of `broken...` it cannot tell."""
 
 import socket
 import threading
@@ -20,6 +20,8 @@ def _answer(query: bytes) -> bytes:
     response.flags |= dns.flags.RA
     if name.to_text().startswith("nowhere"):
         response.set_rcode(dns.rcode.NXDOMAIN)
+    elif name.to_text().startswith("broken"):
+        response.set_rcode(dns.rcode.SERVFAIL)
     else:
         response.answer.append(dns.rrset.from_text(name, 60, "IN", "MX", f"10 mx.{name.to_text()}"))
     return response.to_wire()
