@@ -167,12 +167,22 @@ async def test_nobody_listening_is_unreachable() -> None:
 async def test_tls_is_real_and_an_unknown_authority_is_refused(security: Security) -> None:
     async with imap_server(USERS, security=security) as server:
         uid = await server.append(ANN, mail(1))
-        trusting = Mailbox("127.0.0.1", server.port, ANN, USERS[ANN], security, authority=server.authority)
+        trusting = Mailbox("127.0.0.1", server.port, ANN, USERS[ANN], security, True, server.authority)  # noqa: FBT003  # local
         async with await Session.open(trusting) as session:
             await session.examine(INBOX)
             assert await session.uids_after(0) == [uid]
         with pytest.raises(Unreachable, match=r"(?i)certificate"):
             await Session.open(dataclasses.replace(trusting, authority=None))
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "10.0.0.8", "169.254.169.254", "192.168.0.1", "::1", "2130706433"]
+)
+async def test_a_host_of_the_house_is_not_connected_to_unless_allowed(host: str) -> None:
+    async with imap_server(USERS) as server:
+        for security in ("tls", "starttls"):
+            with pytest.raises(Unreachable, match="private"):
+                await Session.open(Mailbox(host, server.port, ANN, USERS[ANN], security))
 
 
 def test_a_password_is_not_shown() -> None:

@@ -247,7 +247,7 @@ async def test_starttls_that_is_not_offered_or_followed_by_more_is_refused() -> 
     ]
     for script in scripts:
         async with scripted(**script) as (mailbox, asked):
-            wanting = Mailbox(mailbox.host, mailbox.port, "ann", "swordfish", "starttls")
+            wanting = Mailbox(mailbox.host, mailbox.port, "ann", "swordfish", "starttls", allow_insecure=True)
             with pytest.raises(MailboxFailed):
                 await Session.open(wanting, SECONDS)
             assert not any("swordfish" in line for line in asked)

@@ -28,6 +28,7 @@ from typing import Any, Final, NamedTuple, Self, TypeVar, cast
 from aioimaplib import aioimaplib
 
 from outrider.reply_watcher.imap_answers import Line
+from outrider.reply_watcher.imap_hosts import addresses_of
 from outrider.reply_watcher.imap_values import Broken, Mailbox, Unreachable
 
 ANSWER_BYTES: Final = 16_777_216
@@ -123,13 +124,9 @@ class Wire:
     @classmethod
     async def connect(cls, mailbox: Mailbox, seconds: float) -> Self:
         """Connect, greet and upgrade to TLS, as the mailbox wants it; raises Unreachable."""
-        loop = asyncio.get_running_loop()
-        context = _tls(mailbox.authority) if mailbox.security == "tls" else None
         try:
             async with asyncio.timeout(seconds):
-                transport, protocol = await loop.create_connection(
-                    lambda: _Protocol(loop), mailbox.host, mailbox.port, ssl=context
-                )
+                transport, protocol = await _connected(mailbox)
         except TimeoutError:
             raise Unreachable(f"no connection within {seconds:g} s") from None
         except (OSError, UnicodeError) as error:
@@ -281,6 +278,20 @@ class Wire:
         wire.transport = await self._asked(start)
         wire.capabilities = set()  # what was said in the clear does not count
         await self._asked(wire.capability())
+
+
+async def _connected(mailbox: Mailbox) -> tuple[asyncio.Transport, _Protocol]:
+    loop = asyncio.get_running_loop()
+    context, name = (_tls(mailbox.authority), mailbox.host) if mailbox.security == "tls" else (None, None)
+    failure = OSError("the host has no address")
+    for address in await addresses_of(mailbox):
+        try:
+            return await loop.create_connection(
+                lambda: _Protocol(loop), address, mailbox.port, ssl=context, server_hostname=name
+            )
+        except OSError as error:
+            failure = error
+    raise failure
 
 
 def _pieces(data: bytes) -> list[bytes]:

@@ -56,7 +56,7 @@ class Mailbox:
     password: str = field(repr=False)
     security: Security = "tls"
     allow_insecure: bool = False
-    """Whether a password may be sent in the clear (security "none")."""
+    """Whether a password may be sent in the clear (security "none"), and the host be of the house."""
     authority: Path | None = None
     """A PEM file of certification authorities to trust besides the system's."""
     bearer: Bearer | None = None
