@@ -10,10 +10,13 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
+import nats
+from nats.aio.client import Client
 
 from outrider.api.webhooks import signing
 from outrider.api.webhooks.delivering import PLACES
 from outrider.api.webhooks.posting import Poster
+from outrider.events.bus import BELL
 from outrider.events.clock import real_clock
 from outrider.events.database import connect
 from outrider.events.delivery import EmailSent
@@ -70,18 +73,41 @@ class Arrivals:
         return 200
 
 
+@dataclass(frozen=True)
+class Sending:
+    """What the sender does: it appends, and rings."""
+
+    log: Log
+    account: UUID
+    bell: Client
+
+    async def record(self, number: int) -> int:
+        """So many mails were accepted; the position of the last."""
+        now = datetime.now(UTC)
+        writes: list[Write] = []
+        for _ in range(number):
+            ids = {f"{name}_id": new_id() for name in ("delivery", "enrollment", "contact", "campaign", "credential")}
+            said = {**ids, "position": 1, "attempt": 1, "planned_at": now, "sent_at": now, "status_code": "250"}
+            writes.append(Write(f"delivery-{ids['delivery_id']}", 0, [EmailSent.model_validate(said)], new_id()))
+        verdict = await self.log.append(self.account, *writes)
+        await self.bell.publish(BELL, headers={"content-type": "text/plain"})
+        return verdict.position
+
+
 async def measured(story: Story, events: int, endpoints: int, streams: int) -> Figures:
     """All of it, one after the other."""
     found = Figures(events, endpoints)
     pool = await connect(story.system.site.role_urls()["outrider_sender"], "log", size=2)
-    log, account = Log(pool, real_clock()), UUID(story.account_id)
+    bell = await nats.connect(story.system.site.nats_url)
+    sending = Sending(Log(pool, real_clock()), UUID(story.account_id), bell)
     async with receiving() as receiver:
         paths = [f"/{number}" for number in range(endpoints)]
         await asyncio.to_thread(_register, story, [receiver.url(path) for path in paths])
-        await _backlog(found, log, account, receiver)
-        await _latency(found, log, account, receiver)
+        await _backlog(found, sending, receiver)
+        await _latency(found, sending, receiver)
         await _plain(found, receiver, receiver.heard[-1].body)
-    await _streams(found, log, story, streams)
+    await _streams(found, sending, story, streams)
+    await bell.close()
     await pool.close()
     return found
 
@@ -92,21 +118,21 @@ def _register(story: Story, urls: Sequence[str]) -> None:
         story.client.post("/webhooks", body)
 
 
-async def _backlog(found: Figures, log: Log, account: UUID, receiver: Receiver) -> None:
+async def _backlog(found: Figures, sending: Sending, receiver: Receiver) -> None:
     arrivals = Arrivals()
     receiver.answer = arrivals.take
     for _ in range(0, found.events, CHUNK):
-        await _record(log, account, CHUNK)
+        await sending.record(CHUNK)
     wanted = found.events * found.endpoints
     await receiver.until(lambda: arrivals.requests >= wanted, SECONDS)
     found.deliveries_per_second = wanted / (arrivals.last - arrivals.first)
 
 
-async def _latency(found: Figures, log: Log, account: UUID, receiver: Receiver) -> None:
+async def _latency(found: Figures, sending: Sending, receiver: Receiver) -> None:
     arrivals, recorded = Arrivals(), dict[int, float]()
     receiver.answer = arrivals.take
     for _ in range(found.events // 10):
-        position = await _record(log, account, 1)
+        position = await sending.record(1)
         recorded[position] = time.monotonic()
         await asyncio.sleep(GAP_SECONDS)
     await receiver.until(lambda: recorded.keys() <= arrivals.at.keys(), SECONDS)
@@ -132,7 +158,7 @@ async def _plain(found: Figures, receiver: Receiver, body: bytes) -> None:
     await poster.close()
 
 
-async def _streams(found: Figures, log: Log, story: Story, number: int) -> None:
+async def _streams(found: Figures, sending: Sending, story: Story, number: int) -> None:
     pid = story.system.machine.pid("api")
     before = _resident(pid)
     open_ones: list[asyncio.StreamReader] = []
@@ -144,7 +170,7 @@ async def _streams(found: Figures, log: Log, story: Story, number: int) -> None:
     found.streams, found.gateway_mebibytes = len(open_ones), _resident(pid) / KIBIBYTE
     found.stream_kibibytes = (_resident(pid) - before) / len(open_ones)
     came = [asyncio.create_task(_told(reader)) for reader in open_ones]
-    await _record(log, UUID(story.account_id), 1)
+    await sending.record(1)
     began = time.monotonic()
     seconds = sorted(at - began for at in await asyncio.gather(*came))
     found.stream_p99_seconds = seconds[len(seconds) * 99 // 100]
@@ -166,19 +192,6 @@ async def _told(reader: asyncio.StreamReader) -> float:
     """When the next event came."""
     await reader.readuntil(b"\ndata:")
     return time.monotonic()
-
-
-async def _record(log: Log, account: UUID, number: int) -> int:
-    """So many mails were accepted; the position of the last."""
-    now = datetime.now(UTC)
-    writes: list[Write] = []
-    for _ in range(number):
-        ids = {
-            name: new_id() for name in ("delivery_id", "enrollment_id", "contact_id", "campaign_id", "credential_id")
-        }
-        said = {**ids, "position": 1, "attempt": 1, "planned_at": now, "sent_at": now, "status_code": "250"}
-        writes.append(Write(f"delivery-{ids['delivery_id']}", 0, [EmailSent.model_validate(said)], new_id()))
-    return (await log.append(account, *writes)).position
 
 
 def _resident(pid: int) -> float:

@@ -49,13 +49,13 @@ LANES: Final = """
 select webhook_id, consecutive_failures from endpoints where enabled and (rests_until is null or rests_until <= $1)
 """
 DELIVERED: Final = """
+with recovered as (
+    update endpoints set consecutive_failures = 0, failing_since = null, rests_until = null
+    where webhook_id = $4 and failing_since is not null
+)
 update todos set done_at = clock_timestamp(), attempts = attempts + 1, error = null, leased_by = null,
     data = data || jsonb_build_object('status_code', $3::int)
 where kind = $1 and key = $2 and done_at is null
-"""
-RECOVERED: Final = """
-update endpoints set consecutive_failures = 0, failing_since = null, rests_until = null
-where webhook_id = $1 and failing_since is not null
 """
 FAILED: Final = """
 update todos set attempts = attempts + 1, error = $4, leased_by = null, not_before = $5::timestamptz,
@@ -104,7 +104,7 @@ class Delivering:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = False
         self.then: list[Callable[[], None]] = []
-        """Called whenever a place is free again."""
+        """Called whenever an endpoint has places again: half of them, so that deliveries are claimed some at a time."""
 
     async def lanes(self) -> Mapping[UUID, Places]:
         """How many more deliveries each endpoint may get now; one that only fails gets them one by one."""
@@ -153,6 +153,8 @@ class Delivering:
     def _over(self, webhook_id: UUID, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._busy[webhook_id] -= 1
+        if self._busy[webhook_id] not in {0, PLACES // 2}:
+            return
         if not self._busy[webhook_id]:
             del self._busy[webhook_id]
         for wake in self.then:
@@ -175,8 +177,7 @@ class Delivering:
         try:
             outcome = await self._posted(job)
             if outcome.error is None:
-                await self._work.execute(DELIVERED, KIND, job.todo.key, outcome.status)
-                await self._work.execute(RECOVERED, job.webhook_id)
+                await self._work.execute(DELIVERED, KIND, job.todo.key, outcome.status, job.webhook_id)
             else:
                 await self._failed(job, outcome, outcome.error)
         except Exception as error:  # noqa: BLE001  # its lease runs out, and it comes again
