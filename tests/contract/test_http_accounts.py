@@ -108,6 +108,8 @@ async def test_a_closed_account_is_forgotten_and_its_figures_stay(gateway: Syste
         assert await connection.fetchval(undone, account, "send_step") == 0
         deleted = "select deleted_at from api.campaigns where campaign_id = $1"
         assert await connection.fetchval(deleted, campaign) is not None
+        counted = "select pending + sent from api.campaign_counts where campaign_id = $1"
+        assert await connection.fetchval(counted, campaign) is not None, "the figures stay"
     finally:
         await connection.close()
     tables = await story_log.dump(gateway.site.database_url)

@@ -2,12 +2,15 @@
 
 import csv
 import io
+from datetime import timedelta
 
 import httpx
 import pytest
 
 from outrider.api import exporting
 from tests.support.http import STEP, UNKNOWN, create, decided, problem
+from tests.support.mailed import mailed
+from tests.support.system import System
 
 PEOPLE = exporting.ROWS + 1
 """More than a page."""
@@ -46,6 +49,19 @@ async def test_a_campaign_is_exported_with_a_row_for_each_enrollment(
     assert (head.status_code, head.content, head.headers["content-type"]) == (200, b"", answer.headers["content-type"])
     assert problem(await stranger.get(path)) == (404, "campaign_not_found")
     assert problem(await client.get(f"/campaigns/{UNKNOWN}/export")) == (404, "campaign_not_found")
+
+
+async def test_an_exported_row_has_its_sends_and_what_became_of_it(gateway: System, client: httpx.AsyncClient) -> None:
+    path, delivery = await mailed(gateway, client, timedelta(minutes=5))
+    [row] = csv.DictReader(io.StringIO((await client.get(f"{path}/export")).text, newline=""))
+    assert (row["status"], row["steps_sent"], row["step_1_state"], row["step_1_status_code"]) == (
+        "sent",
+        "1",
+        "sent",
+        "250",
+    )
+    assert row["step_1_at"] == row["sent_at"]
+    assert row["step_1_message_id"].startswith(f"<{delivery.hex}.")
 
 
 @pytest.mark.parametrize("begins", exporting.FORMULAS)
