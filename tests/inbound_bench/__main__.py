@@ -1,4 +1,7 @@
-"""`python -m tests.inbound_bench --mailboxes 100 --answers 60`: see `measuring`. The last line is one JSON object."""
+"""`python -m tests.inbound_bench --mailboxes 100 --answers 60 --backlog 0`: see `measuring`.
+
+The last line is one JSON object.
+"""
 
 import argparse
 import asyncio
@@ -13,21 +16,25 @@ from tests.support import servers as support
 from tests.support.story import opened
 from tests.support.system import MAILING, started
 
+SETTINGS = {"OUTRIDER_IMAP_POLL_SECONDS": "90"}
+"""As in production. `make up` polls every 5 s, which alone would keep the mail server of a thousand mailboxes busy."""
 MOST_SECONDS = 2.0
 """From the mailbox to the cancelled follow-up, for 99 of a hundred."""
 MOST_MEBIBYTES = 500.0
 
 
-async def run(mailboxes: int, answers: int) -> Figures:
+async def run(mailboxes: int, answers: int, backlog: int) -> Figures:
     """Start a system of its own, measure, stop it."""
     with support.running() as servers, ExitStack() as stack:
         async with support.template(servers) as admin, support.database(servers, admin) as url:
             nats = stack.enter_context(servers.nats())
-            system = await started(servers, stack.callback, url, nats.url, clock="", settings=None, services=MAILING)
+            system = await started(
+                servers, stack.callback, url, nats.url, clock="", settings=SETTINGS, services=MAILING
+            )
             story = opened(system)
             stack.callback(story.close)
             try:
-                return await measured(story, mailboxes, answers)
+                return await measured(story, mailboxes, answers, backlog)
             finally:
                 with redirect_stdout(StringIO()):  # what the processes said last is for tests
                     stack.close()
@@ -38,11 +45,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench-inbound", description="Answers in many mailboxes, measured.")
     parser.add_argument("--mailboxes", type=int, default=100, help="watched at once by one process")
     parser.add_argument("--answers", type=int, default=60, help="one after the other, in mailboxes by turns")
+    parser.add_argument("--backlog", type=int, default=0, help="messages in one more mailbox, read when all is done")
     given = parser.parse_args()
-    found = asyncio.run(run(given.mailboxes, given.answers))
+    found = asyncio.run(run(given.mailboxes, given.answers, given.backlog))
     figures = {name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(found).items()}
     sys.stdout.write(json.dumps(figures) + "\n")
-    return 0 if found.p99_seconds < MOST_SECONDS and found.watcher_mebibytes < MOST_MEBIBYTES else 1
+    within = found.watcher_mebibytes + found.backlog_mebibytes < MOST_MEBIBYTES
+    return 0 if found.p99_seconds < MOST_SECONDS and within else 1
 
 
 if __name__ == "__main__":

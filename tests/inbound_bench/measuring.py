@@ -1,4 +1,4 @@
-"""From a mailbox to the cancelled follow-up, beside many other mailboxes that one process watches."""
+"""From a mailbox to the cancelled follow-up, beside many other mailboxes that one process watches; and a backlog."""
 
 import asyncio
 import time
@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from tests.support.client import until
+from tests.support.scripted_imap import Flood, scripted
 from tests.support.story import DAY, Story, delivery_of
 
 PATIENCE = 600.0
@@ -16,6 +17,7 @@ LOOK_SECONDS = 0.01
 AT_ONCE = 100
 """Mail accounts in one campaign."""
 WATCHED = "select count(*) from log.leases where starts_with(name, 'mailbox-') and until >= clock_timestamp()"
+FAR = "select max(uid) from reply_watcher_work.cursors"
 READ = "select count(distinct mailbox_id) from reply_watcher_work.cursors"
 OPEN = """
 select count(*) from dispatcher_work.todos t
@@ -36,26 +38,38 @@ class Figures:
     median_seconds: float
     p99_seconds: float
     worst_seconds: float
+    backlog: int
+    """Messages of strangers that lay in one more mailbox when it was read for the first time; 0: not measured."""
+    backlog_seconds: float
+    """Until all of them were looked at."""
+    backlog_mebibytes: float
+    """By which the process was larger meanwhile, at most."""
 
 
-async def measured(story: Story, mailboxes: int, answers: int) -> Figures:
-    """Answers come one after the other; each is over when its follow-up is cancelled."""
+async def measured(story: Story, mailboxes: int, answers: int, backlog: int) -> Figures:
+    """Answers come one after the other; each is over when its follow-up is cancelled. Then the backlog is read."""
     connection = await asyncpg.connect(story.database_url)
     try:
         begun = time.monotonic()
         await _watch(story, connection, mailboxes)
         watched = time.monotonic() - begun
         seconds = sorted([await _answered(story, connection, number) for number in await _mailed(story, answers)])
+        resident = _memory(story, "VmRSS")
+        read = await _read(story, connection, backlog) if backlog else 0.0
+        grown = _memory(story, "VmHWM") - resident if backlog else 0.0
     finally:
         await connection.close()
     return Figures(
         mailboxes,
         len(seconds),
         watched,
-        _resident(story),
+        resident,
         seconds[len(seconds) // 2],
         seconds[min(len(seconds) - 1, len(seconds) * 99 // 100)],
         seconds[-1],
+        backlog,
+        read,
+        grown,
     )
 
 
@@ -99,8 +113,19 @@ async def _answered(story: Story, connection: "asyncpg.Connection", mailed: tupl
     return time.monotonic() - begun
 
 
-def _resident(story: Story) -> float:
-    """MiB that the reply-watcher holds."""
+async def _read(story: Story, connection: "asyncpg.Connection", messages: int) -> float:
+    """Seconds until a mailbox with so many messages was read to its end for the first time."""
+    flood = Flood(messages)
+    async with scripted(SEARCH=flood.search, FETCH=flood.fetch) as (mailbox, _), asyncio.timeout(3 * PATIENCE):
+        story.campaign(0, credentials=[story.credential("backlog", imap_port=mailbox.port)])
+        begun = time.monotonic()
+        while await connection.fetchval(FAR) < messages:  # noqa: ASYNC110  # in Postgres
+            await asyncio.sleep(0.2)
+        return time.monotonic() - begun
+
+
+def _memory(story: Story, what: str) -> float:
+    """MiB that the reply-watcher holds (VmRSS), or held at most (VmHWM)."""
     machine = story.system.machine
     status = Path(f"/proc/{machine.pid('reply-watcher')}/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")) / 1024
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(f"{what}:")) / 1024

@@ -69,17 +69,18 @@ async def scripted(**answers: Answer) -> AsyncGenerator[tuple[Mailbox, list[str]
 
 
 class Flood:
-    """A mailbox that has a thousand messages more whenever it is looked at."""
+    """A mailbox that has so many messages more whenever it is looked at."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = 1000) -> None:
         """Nobody looked yet."""
         self.searched = 0
+        self._size = size
 
     def search(self, _: bytes) -> bytes:
-        """A thousand that were not there before."""
+        """As many that were not there before."""
+        uids = range(self.searched * self._size + 1, (self.searched + 1) * self._size + 1)
         self.searched += 1
-        last = self.searched * 1000
-        return b"* SEARCH " + b" ".join(b"%d" % uid for uid in range(last - 999, last + 1)) + b"\r\n%t OK found\r\n"
+        return b"* SEARCH " + b" ".join(b"%d" % uid for uid in uids) + b"\r\n%t OK found\r\n"
 
     def fetch(self, line: bytes) -> bytes:
         """The headers that are asked for: of strangers' mail."""
