@@ -62,8 +62,10 @@ async def add_chunk(desk: Desk, chunk: Chunk) -> bool:
     """Its people are contacts, but for those whose address has its contact; False where the import was deleted."""
     found = await desk.log_pool.fetch(ROWS, chunk.import_id, chunk.name, chunk.account_id)
     rows = [Row(row["contact_id"], row["address_key"], row["domain_key"]) for row in found]
-    rows = list({row.address_key: row for row in reversed(rows)}.values())
-    return all(await asyncio.gather(*(_add(desk, chunk, part) for part in chunks(rows))))
+    first: dict[str, Row] = {}
+    for row in rows:  # in their order, which is the order of enrolling
+        first.setdefault(row.address_key, row)
+    return all(await asyncio.gather(*(_add(desk, chunk, part) for part in chunks(list(first.values())))))
 
 
 async def _add(desk: Desk, chunk: Chunk, rows: Sequence[Row]) -> bool:
