@@ -21,7 +21,7 @@ from tests.support.system import System
 
 Json = dict[str, Any]
 READER = {"User-Agent": "Mozilla/5.0 (X11; Linux) Gecko Thunderbird"}
-SECONDS = 60
+SECONDS = 180
 
 
 @dataclass

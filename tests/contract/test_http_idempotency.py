@@ -13,7 +13,7 @@ from tests.support.http import CAMPAIGN, UNKNOWN, fields, problem
 from tests.support.replicas import another_gateway
 from tests.support.system import System
 
-SECONDS = 60
+SECONDS = 180
 TWINS = 8
 REPLAYED = "idempotency-replayed"
 

@@ -34,7 +34,7 @@ async def announced(gateway: System, kind: str, size: int) -> bytes:
         f"Content-Type: {kind}", f"Content-Length: {size}", "", "",
     ]  # fmt: skip
     writing.write("\r\n".join(lines).encode())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(180):
         status = (await reading.readline()).split()[1]
     writing.close()
     return status

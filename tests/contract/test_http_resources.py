@@ -1,5 +1,7 @@
 """Resources by HTTP: changed, listed, paged, another's, and the refusals of the seed's table."""
 
+import asyncio
+
 import httpx
 
 from outrider.events.ids import new_id
@@ -168,8 +170,8 @@ async def test_a_verdict_that_is_late_is_told_by_the_command(gateway: System, cl
     finally:
         gateway.revive("dispatcher")
     path = f"/commands/{answer.json()['command_id']}"
-    while (told := (await client.get(path)).json())["status"] == "accepted":
-        continue
+    while (told := (await client.get(path)).json())["status"] == "accepted":  # noqa: ASYNC110  # another process
+        await asyncio.sleep(0.05)
     assert (told["status"], told["http_status"]) == ("rejected", 422)
     assert told["body"]["code"] == "campaign_not_active"
 

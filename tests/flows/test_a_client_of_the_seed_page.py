@@ -34,7 +34,7 @@ async def test_step_one_leaves_at_once_and_step_two_after_its_delay(calm_story: 
     import_id, _ = brought_in(story, 1)
     asked(story, campaign_id, "enroll", {"contact_import_id": import_id})
     asked(story, campaign_id, "dispatch")
-    [letter] = story.until_letters("p0", seconds=10)
+    [letter] = story.until_letters("p0")
     assert letter["subject"] == "Hi P0"
     assert letter["html"].startswith("<p>...</p>")
     assert letter["sender"] == f"primary@{story.from_domain}"

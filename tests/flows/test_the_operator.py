@@ -34,7 +34,7 @@ async def outrider(environment: Mapping[str, str], *words: str, code: int = 0) -
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(240):
         out, err = await process.communicate()
     assert process.returncode == code, out.decode() + err.decode()
     return out.decode() + (err.decode() if code else "")

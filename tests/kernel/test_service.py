@@ -93,7 +93,7 @@ async def running_service(urls: Mapping[str, str], nats_url: str) -> AsyncGenera
         yield site
     finally:
         service.stop.set()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await running
 
 
@@ -301,7 +301,7 @@ async def test_a_process_ends_in_order_when_it_is_asked_to(
     async with process(PROCESS, env=environment) as started:
         assert await line(started) == "ready"
         started.send_signal(number)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             _, said = await started.communicate()
         assert started.returncode == 0
         assert [json.loads(one)["event"] for one in said.decode().splitlines()] == [
@@ -320,7 +320,7 @@ async def test_without_streams_a_process_says_so_and_ends(urls: Mapping[str, str
     }
     serving = PROCESS.replace("    service.loops", "    service.bus.serve('dispatcher', {}, None)\n    service.loops")
     async with process(serving, env=environment) as started:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             _, said = await started.communicate()
         assert started.returncode == 1
         assert said.decode().splitlines()[-1].startswith("dispatcher: nats: ")

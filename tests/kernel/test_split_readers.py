@@ -73,8 +73,8 @@ async def test_two_replicas_apply_two_ranges_side_by_side(urls: Mapping[str, str
         await append(k, 5, account(0, 32))
         last = await append(k, 5, account(32, 64))
         replicas = [Reader(projection, one.log, one.tables) for one in (k, other)]
-        async with asyncio.timeout(60), running(*(one.follow() for one in replicas)):
-            assert all(await asyncio.gather(*(one.reach(last, 60) for one in (*replicas, first, second))))
+        async with asyncio.timeout(180), running(*(one.follow() for one in replicas)):
+            assert all(await asyncio.gather(*(one.reach(last, 180) for one in (*replicas, first, second))))
         assert sorted(await seen(k)) == await recorded(k)
         assert await in_order(k)
 

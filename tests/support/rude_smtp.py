@@ -105,5 +105,5 @@ async def rude(*scripts: Script, context: ssl.SSLContext | None = None) -> Async
     finally:
         listening.close()
         peer.over.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             await asyncio.gather(*peer.playing)
