@@ -11,6 +11,22 @@ from outrider.events.database import migrate
 from tests.support import servers as support
 from tests.support.servers import Server, Servers
 from tests.support.system import MAILING, StartSystem, System, started
+from tests.support.turns import Turns, first_the_costly
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest."""
+    first_the_costly(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Turns | None:
+    """Several processes share the tests as `Turns` says, where files stay whole."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False
+    return Turns(config, log)
 
 
 @pytest.fixture(scope="session")
