@@ -14,6 +14,7 @@ FILES_ALONE = (
     "test_everything_restarted",
     "test_the_kill_loop",
     "test_the_runner",
+    "test_the_ways_out",
 )
 """Flows that start systems of their own. The others tell their stories on the systems that `tests/flows` shares."""
 ORDER = (
