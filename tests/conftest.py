@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 import asyncpg
 import pytest
@@ -21,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Turns | None:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Turns | None:  # noqa: ANN401  # xdist's own
     """Several processes share the tests as `Turns` says, where files stay whole."""
     if config.getvalue("dist") != "loadfile":
         return None

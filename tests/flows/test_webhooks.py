@@ -194,10 +194,12 @@ async def test_the_eighth_failure_is_the_last(gateway: System, client: httpx.Asy
     webhook = await registered(client, receiver.url())
     receiver.answer = lambda _: 500
     await imported(client)
+    row = None
     for attempt in range(1, 9):
         row = await delivery(client, webhook, attempt=attempt)
         await in_the_work(gateway, "update endpoints set rests_until = null")
         await in_the_work(gateway, "update todos set not_before = clock_timestamp() where key = $1", row["id"])
+    assert row is not None
     assert row["error"] == "answered 500"
     assert len(receiver.heard) == 8
     receiver.answer = lambda _: 200

@@ -6,6 +6,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from nacl.public import PrivateKey
@@ -71,7 +72,7 @@ class Keys:
     @classmethod
     def kept(cls, path: Path) -> "Keys":
         """Answer those in the file, made at the first call; what an earlier version did not know is added."""
-        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         whole = {**asdict(cls.fresh()), **found}
         if whole != found:
             write_private(path, json.dumps(whole, indent=1))

@@ -10,7 +10,7 @@ it can put anything between.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from nats.aio.client import Client
 from nats.js.api import PubAck
@@ -97,7 +97,8 @@ class Publication:
             message = await stream.get_last_msg(EVENTS_STREAM, "evt.>")
         except NotFoundError:
             return Place(0, sequence)
-        return Place(int((message.headers or {})[POSITION]), sequence)
+        headers = cast("Mapping[str, str] | None", message.headers) or {}
+        return Place(int(headers[POSITION]), sequence)
 
     def _stream(self) -> JetStreamContext:
         return self._connection().jetstream(timeout=SECONDS)

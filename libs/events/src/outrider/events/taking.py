@@ -93,8 +93,11 @@ class Taking:
         self._stopping = True
         self._changed.set()
         taking, self._taking = self._taking, None
-        late: set[asyncio.Task[None]] = set()
-        for waited in ({taking} if taking else set(), self._under_way):  # the first may bring more of the second
+        late = set[asyncio.Task[None]]()
+        for waited in (
+            {taking} if taking else set[asyncio.Task[None]](),
+            self._under_way,
+        ):  # the first may bring more of the second
             if waited:
                 late |= (await asyncio.wait(waited, timeout=STOP_SECONDS))[1]
         for task in late:

@@ -5,7 +5,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import httpcore
 
@@ -90,7 +90,7 @@ class _Checked(httpcore.AsyncNetworkBackend):
     def __init__(self, resolve: Resolve, *, inside: bool) -> None:
         self._resolve = resolve
         self._inside = inside
-        self._sockets = httpcore.AnyIOBackend()
+        self._sockets = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
 
     async def connect_tcp(
         self,
