@@ -115,3 +115,13 @@ async def test_a_mailbox_that_is_named_later_is_read_from_the_credentials_beginn
     await changed(box, box.credential, other)
     await caught_up(box.reader)
     assert shared(await box.watcher.tables.fetch(MAILBOXES))[other].since == since
+
+
+async def test_a_text_that_was_changed_under_way_has_a_version_of_63_bits(box: Inbox) -> None:
+    await box.begin()
+    delivery = await box.sent("a", template_version=2**63 - 1)
+    await caught_up(box.reader)
+    found = await box.watcher.tables.fetchval(
+        "select template_version from deliveries where delivery_id = $1", delivery.delivery
+    )
+    assert found == 2**63 - 1

@@ -145,7 +145,9 @@ class Inbox:
         await self.record("dispatcher", f"contact-{sent.contact}", added, *changed)
         await caught_up(self.reader)
 
-    async def sent(self, name: str = "bob", *, known: bool = True, account: UUID = ACCOUNT) -> Sent:
+    async def sent(
+        self, name: str = "bob", *, known: bool = True, account: UUID = ACCOUNT, template_version: int = 1
+    ) -> Sent:
         """Somebody was mailed step 1; `known`: the projection has heard of it."""
         delivery, enrollment, contact = uuid4(), uuid4(), uuid4()
         started = DeliveryStarted(
@@ -159,7 +161,7 @@ class Inbox:
             claim=uuid4(),
             day=self.watcher.clock.now().date(),
             counted=True,
-            template_version=1,
+            template_version=template_version,
             planned_at=self.watcher.clock.now(),
         )
         address = f"{name}@example.com"

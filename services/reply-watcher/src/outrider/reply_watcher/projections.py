@@ -110,7 +110,7 @@ async def delivery_started(db: Db, events: Sequence[Recorded[DeliveryStarted]]) 
         "insert into deliveries "
         "(delivery_id, account_id, enrollment_id, campaign_id, contact_id, credential_id, position, template_version, "
         "started_at) select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], "
-        "$7::smallint[], $8::int[], $9::timestamptz[]) "
+        "$7::smallint[], $8::bigint[], $9::timestamptz[]) "
         "on conflict (delivery_id) do nothing",
         [item.event.delivery_id for item in events],
         [item.account_id for item in events],
