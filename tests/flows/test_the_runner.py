@@ -45,7 +45,7 @@ class Up:
             env=self._environment(settings),
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=240,
             check=False,
         )
 
@@ -61,7 +61,7 @@ class Up:
             assert process.poll() is None, self.out.read_text()
             return self.last_line().startswith("ready: ")
 
-        wait_until("ready", said, 90)
+        wait_until("ready", said, 240)
 
     def ensure(self) -> None:
         """It runs."""
@@ -224,7 +224,7 @@ def test_it_ends_with_what_started_it_if_it_is_told_to(home: Up) -> None:
     script = f"'{sys.executable}' -m outrider.local up --with-parent > '{out}'; echo only so that the shell stays"
     environment = {**os.environ, "OUTRIDER_HOME": str(home.home.path)}
     shell = subprocess.Popen(["/bin/sh", "-c", script], env=environment)  # noqa: S603  # our own program
-    wait_until("ready", lambda: out.exists() and "ready: " in out.read_text(), 90)
+    wait_until("ready", lambda: out.exists() and "ready: " in out.read_text(), 240)
     shell.kill()
     shell.wait()
     wait_until("the runner ended", lambda: home.home.runner() is None)
