@@ -153,6 +153,13 @@ def test_the_migration_is_given_the_owner_and_every_role(manifests: list[Manifes
     assert passwords | {"OUTRIDER_DATABASE_URL", "OUTRIDER_NATS_URL"} == set(found)
 
 
+def test_no_container_is_given_a_variable_twice(manifests: list[Manifest]) -> None:
+    """Server-side apply merges by name, and wants each once."""
+    for component, pod in pods(manifests).items():
+        names = [one["name"] for container in pod["spec"]["containers"] for one in container.get("env", ())]
+        assert len(names) == len(set(names)), component
+
+
 def test_no_secret_lies_anywhere_but_in_the_secret(manifests: list[Manifest]) -> None:
     assert not of_kind(manifests, "Secret")
     secret = re.compile(r"KEY|TOKEN|PASSWORD|DATABASE_URL|NATS_URL")
