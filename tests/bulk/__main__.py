@@ -4,36 +4,26 @@ import argparse
 import asyncio
 import json
 import sys
-from contextlib import ExitStack, redirect_stdout
+from contextlib import closing
 from dataclasses import asdict
-from io import StringIO
 
 from rich.console import Console
 from rich.table import Table
 
 from tests.bulk.measuring import Figures, measured
-from tests.support import servers as support
+from tests.support.alone import alone
 from tests.support.story import opened
-from tests.support.system import MAILING, started
+from tests.support.system import MAILING
 
 MOST_GROWN = 100.0
 """MiB."""
 
 
 async def run(contacts: int, delay_minutes: int) -> Figures:
-    """Start a system of its own, measure, stop it."""
-    with support.running() as servers, ExitStack() as stack:
-        async with support.template(servers) as admin, support.database(servers, admin) as url:
-            nats = stack.enter_context(servers.nats())
-            system = await started(servers, stack.callback, url, nats.url, clock="", settings=None, services=MAILING)
-            big, small = opened(system), opened(system)
-            stack.callback(big.close)
-            stack.callback(small.close)
-            try:
-                return await measured(big, small, contacts, delay_minutes=delay_minutes, fresh=True)
-            finally:
-                with redirect_stdout(StringIO()):  # what the processes said last is for tests
-                    stack.close()
+    """Measure on a system of its own."""
+    async with alone(MAILING) as its:
+        with closing(opened(its.system)) as big, closing(opened(its.system)) as small:
+            return await measured(big, small, contacts, delay_minutes=delay_minutes, fresh=True)
 
 
 def table(found: Figures) -> Table:

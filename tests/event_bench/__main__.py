@@ -3,29 +3,18 @@
 import argparse
 import asyncio
 import sys
-from contextlib import ExitStack, redirect_stdout
-from io import StringIO
+from contextlib import closing
 
 from tests.event_bench.measuring import Figures, as_json, measured
-from tests.support import servers as support
+from tests.support.alone import alone
 from tests.support.story import opened
-from tests.support.system import started
 
 
 async def run(events: int, endpoints: int, streams: int) -> Figures:
-    """Start a system of its own, measure, stop it."""
-    with support.running() as servers, ExitStack() as stack:
-        async with support.template(servers) as admin, support.database(servers, admin) as url:
-            nats = stack.enter_context(servers.nats())
-            services = ("dispatcher", "api", "webhooks")
-            system = await started(servers, stack.callback, url, nats.url, clock="", settings=None, services=services)
-            story = opened(system)
-            stack.callback(story.close)
-            try:
-                return await measured(story, events, endpoints, streams)
-            finally:
-                with redirect_stdout(StringIO()):  # what the processes said last is for tests
-                    stack.close()
+    """Measure on a system of its own."""
+    async with alone(("dispatcher", "api", "webhooks")) as its:
+        with closing(opened(its.system)) as story:
+            return await measured(story, events, endpoints, streams)
 
 
 def main() -> int:

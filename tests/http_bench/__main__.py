@@ -5,42 +5,32 @@ import asyncio
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, redirect_stdout
 from dataclasses import asdict
-from io import StringIO
 
 import httpx
 from rich.console import Console
 from rich.table import Table
 
 from tests.http_bench.measuring import Bench, Load
-from tests.support import servers as support
-from tests.support.system import started
+from tests.support.alone import alone
 
 Figures = Mapping[str, Mapping[str, Load]]
 
 
 async def run(calls: int, sizes: Sequence[int]) -> Figures:
-    """Start a system of its own, measure, stop it."""
+    """Measure on a system of its own."""
     found: dict[str, dict[str, Load]] = {}
-    with support.running() as servers, ExitStack() as stack:
-        async with support.template(servers) as admin, support.database(servers, admin) as url:
-            nats = stack.enter_context(servers.nats())
-            settings = {"OUTRIDER_RATE_LIMIT_PER_MINUTE": "0"}
-            system = await started(
-                servers, stack.callback, url, nats.url, clock="", settings=settings, services=("dispatcher", "api")
-            )
-            async with httpx.AsyncClient(
-                base_url=system.url, headers=dict(system.headers), timeout=60, trust_env=False
-            ) as client:
-                bench = Bench(system, client, servers.role_urls(url), calls)
-                await bench.begin()
-                for events in sizes:
-                    await bench.fill(events)
-                    found[f"GET /campaigns/:id, {events:,} events"] = await bench.gets()
-                found["POST /campaigns"] = await bench.posts()
-            with redirect_stdout(StringIO()):  # what the processes said last is for tests
-                stack.close()
+    async with alone(("dispatcher", "api"), {"OUTRIDER_RATE_LIMIT_PER_MINUTE": "0"}) as its:
+        system = its.system
+        async with httpx.AsyncClient(
+            base_url=system.url, headers=dict(system.headers), timeout=60, trust_env=False
+        ) as client:
+            bench = Bench(system, client, its.servers.role_urls(system.site.database_url), calls)
+            await bench.begin()
+            for events in sizes:
+                await bench.fill(events)
+                found[f"GET /campaigns/:id, {events:,} events"] = await bench.gets()
+            found["POST /campaigns"] = await bench.posts()
     return found
 
 

@@ -4,16 +4,13 @@ import argparse
 import asyncio
 import json
 import sys
-from contextlib import ExitStack, redirect_stdout
 from dataclasses import asdict
-from io import StringIO
 
 from rich.console import Console
 from rich.table import Table
 
 from tests.imports.measuring import Figures, measured
-from tests.support import servers as support
-from tests.support.system import started
+from tests.support.alone import alone
 
 MOST_GROWN = 100.0
 """MiB."""
@@ -22,16 +19,9 @@ SERVICES = ("dispatcher", "sender", "api")
 
 
 async def run(rows: int) -> Figures:
-    """Start a system of its own, measure, stop it."""
-    with support.running() as servers, ExitStack() as stack:
-        async with support.template(servers) as admin, support.database(servers, admin) as url:
-            nats = stack.enter_context(servers.nats())
-            system = await started(servers, stack.callback, url, nats.url, clock="", settings=None, services=SERVICES)
-            try:
-                return await measured(system, rows)
-            finally:
-                with redirect_stdout(StringIO()):  # what the processes said last is for tests
-                    stack.close()
+    """Measure on a system of its own."""
+    async with alone(SERVICES) as its:
+        return await measured(its.system, rows)
 
 
 def table(found: Figures) -> Table:

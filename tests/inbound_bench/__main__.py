@@ -7,14 +7,13 @@ import argparse
 import asyncio
 import json
 import sys
-from contextlib import ExitStack, redirect_stdout
+from contextlib import closing
 from dataclasses import asdict
-from io import StringIO
 
 from tests.inbound_bench.measuring import Figures, measured
-from tests.support import servers as support
+from tests.support.alone import alone
 from tests.support.story import opened
-from tests.support.system import MAILING, started
+from tests.support.system import MAILING
 
 SETTINGS = {"OUTRIDER_IMAP_POLL_SECONDS": "90"}
 """As in production. `make up` polls every 5 s, which alone would keep the mail server of a thousand mailboxes busy."""
@@ -24,20 +23,10 @@ MOST_MEBIBYTES = 500.0
 
 
 async def run(mailboxes: int, answers: int, backlog: int) -> Figures:
-    """Start a system of its own, measure, stop it."""
-    with support.running() as servers, ExitStack() as stack:
-        async with support.template(servers) as admin, support.database(servers, admin) as url:
-            nats = stack.enter_context(servers.nats())
-            system = await started(
-                servers, stack.callback, url, nats.url, clock="", settings=SETTINGS, services=MAILING
-            )
-            story = opened(system)
-            stack.callback(story.close)
-            try:
-                return await measured(story, mailboxes, answers, backlog)
-            finally:
-                with redirect_stdout(StringIO()):  # what the processes said last is for tests
-                    stack.close()
+    """Measure on a system of its own."""
+    async with alone(MAILING, SETTINGS) as its:
+        with closing(opened(its.system)) as story:
+            return await measured(story, mailboxes, answers, backlog)
 
 
 def main() -> int:

@@ -4,29 +4,19 @@ import argparse
 import asyncio
 import json
 import sys
-from contextlib import ExitStack, redirect_stdout
-from io import StringIO
+from contextlib import closing
 
 from outrider.local.services import SERVICES
-from tests.support import servers as support
+from tests.support.alone import alone
 from tests.support.story import opened
-from tests.support.system import started
 from tests.ways_out.hearing import Heard, Ordeal, heard
 
 
 async def run(ordeal: Ordeal) -> Heard:
-    """Start a system of its own, kill and listen, stop it."""
-    with support.running() as servers, ExitStack() as stack:
-        async with support.template(servers) as admin, support.database(servers, admin) as url:
-            nats = stack.enter_context(servers.nats())
-            system = await started(servers, stack.callback, url, nats.url, clock="", settings=None, services=SERVICES)
-            story = opened(system)
-            stack.callback(story.close)
-            try:
-                return await heard(system, nats, story, ordeal)
-            finally:
-                with redirect_stdout(StringIO()):  # what the processes said last is for tests
-                    stack.close()
+    """Kill and listen, on a system of its own."""
+    async with alone(SERVICES) as its:
+        with closing(opened(its.system)) as story:
+            return await heard(its.system, its.nats, story, ordeal)
 
 
 def main() -> int:
