@@ -100,7 +100,7 @@ def verified(secret: str, body: bytes, headers: dict[str, str]) -> Any:  # noqa:
 def test_a_delivery_verifies_by_the_standard_under_the_new_secret_and_the_former() -> None:
     new, former, other = signing.new_secret(), signing.new_secret(), signing.new_secret()
     body = json.dumps({"type": "enrollment.sent", "name": "Zoë"}).encode()
-    headers = dict(signing.headers([new, former], "id-1", int(datetime.now(UTC).timestamp()), body))
+    headers = dict(signing.headers([new, former], "id-1", datetime.now(UTC), body))
     assert verified(new, body, headers) == verified(former, body, headers) == json.loads(body)
     for secret, text in ((other, body), (new, body + b" ")):
         with pytest.raises(WebhookVerificationError):

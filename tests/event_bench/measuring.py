@@ -148,7 +148,7 @@ async def _plain(found: Figures, receiver: Receiver, body: bytes) -> None:
     async def post() -> None:
         for _ in left:
             headers = {"content-type": "application/json"} | dict(
-                signing.headers([secret], str(new_id()), int(time.time()), body)
+                signing.headers([secret], str(new_id()), datetime.now(UTC), body)
             )
             await poster.post(receiver.url("/plain"), headers, body)
 

@@ -192,7 +192,7 @@ class Delivering:
         except Unsealable:
             return Outcome(None, "the secret cannot be opened: rotate it")
         body = msgspec.json.encode(job.payload)
-        signed = signing.headers(keys, str(job.payload["id"]), int(now.timestamp()), body)
+        signed = signing.headers(keys, str(job.payload["id"]), now, body)
         headers = {"content-type": "application/json", "user-agent": "Outrider", **signed}
         return await self._poster.post(job.endpoint["url"], headers, body)
 
