@@ -264,6 +264,26 @@ async def test_stopping_goes_on_whatever_fails_on_the_way(urls: Mapping[str, str
     assert not await listens(site.port)
 
 
+async def test_steps_of_stopping_that_hang_share_their_time_and_the_last_still_has_some(
+    urls: Mapping[str, str], bus_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel_service, "STOP_SECONDS", 600.0)
+    monkeypatch.setattr(kernel_service, "ALL_STEPS_SECONDS", 0.2)
+    ended: list[str] = []
+
+    async def hangs() -> None:
+        await asyncio.Event().wait()
+
+    async def ends() -> None:
+        ended.append("ends")
+
+    async with asyncio.timeout(120), running_service(urls, bus_url) as site:
+        site.service.stopping += [hangs, hangs, ends]
+        await until("it listens", lambda: listens(site.port))
+        await until("it is ready", site.well)
+    assert ended == ["ends"]
+
+
 async def test_a_service_waits_for_nats_and_can_be_stopped_meanwhile(
     urls: Mapping[str, str], bus_url: str, nats_server: Server
 ) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Self
+from typing import Final, Self
 
 import uvloop
 
@@ -24,8 +24,13 @@ from outrider.events.todo import Drain
 __all__ = ["BadSettings", "Service", "Settings", "main"]
 STOP_SECONDS = 12.0
 """At most so long what is in flight may take to end when the process is asked to stop."""
+ALL_STEPS_SECONDS: Final = 24.0
+"""For all steps of stopping together: Kubernetes kills a process that is asked to stop after its grace."""
+LEAST_STEP_SECONDS: Final = 1.0
+"""For each of those that come when that time is over."""
+CLOSE_SECONDS: Final = 3.0
 Loop = Callable[[], Awaitable[None]]
-CANCELLATIONS = 6
+CANCELLATIONS, CANCEL_SECONDS = 6, 0.5
 SKEW_SECONDS = 2.0
 """By so much the machine's clock may differ from that of Postgres: leases hold times of both."""
 _log = logger(__name__)
@@ -105,8 +110,7 @@ class Service:
                 await self.stop.wait()
         finally:
             _log.info("service.stopping")
-            for end in [*self.stopping, self.bus.stop]:
-                await _ended(end)
+            await _all_ended([*self.stopping, self.bus.stop])
             await _cancelled(tasks)
             await health.stop()
             await self.close()
@@ -127,12 +131,7 @@ class Service:
 
     async def close(self) -> None:
         """Disconnected from Postgres."""
-        for pool in (self.tables, self.work, self.log_pool):
-            try:
-                async with asyncio.timeout(3):
-                    await pool.close()
-            except TimeoutError:
-                pool.terminate()
+        await asyncio.gather(*(_closed(pool) for pool in (self.tables, self.work, self.log_pool)))
 
     async def trouble(self) -> Sequence[str]:
         """What keeps it from being ready, one sentence each."""
@@ -180,17 +179,29 @@ async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
             task.cancel()
         if not left:
             return
-        _, left = await asyncio.wait(left, timeout=0.5)
+        _, left = await asyncio.wait(left, timeout=CANCEL_SECONDS)
     _log.error("service.loops_left", loops=[task.get_name() for task in left])
 
 
-async def _ended(end: Loop) -> None:
-    """One step of stopping is done, or given up: the steps after it matter more."""
+async def _all_ended(steps: Sequence[Loop]) -> None:
+    """Each step of stopping is done in turn, or given up: the steps after it matter more."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + ALL_STEPS_SECONDS
+    for end in steps:
+        left = max(LEAST_STEP_SECONDS, until - loop.time())
+        try:
+            async with asyncio.timeout(min(STOP_SECONDS, left)):
+                await end()
+        except Exception:  # noqa: BLE001  # the process ends anyway
+            _log.exception("service.stops_anyway", step=_name(end))
+
+
+async def _closed(pool: Pool) -> None:
     try:
-        async with asyncio.timeout(STOP_SECONDS):
-            await end()
-    except Exception:  # noqa: BLE001  # the process ends anyway
-        _log.exception("service.stops_anyway", step=_name(end))
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
 
 
 def main(name: str, build: Callable[[Service], Awaitable[None]], member: str = "") -> None:

@@ -94,10 +94,8 @@ class Taking:
         self._changed.set()
         taking, self._taking = self._taking, None
         late = set[asyncio.Task[None]]()
-        for waited in (
-            {taking} if taking else set[asyncio.Task[None]](),
-            self._under_way,
-        ):  # the first may bring more of the second
+        first = {taking} if taking else set[asyncio.Task[None]]()
+        for waited in (first, self._under_way):  # the first may bring more of the second
             if waited:
                 late |= (await asyncio.wait(waited, timeout=STOP_SECONDS))[1]
         for task in late:
