@@ -3,7 +3,6 @@
 Whoever is there already is looked up first; who comes in between is told by the append.
 """
 
-import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -63,9 +62,12 @@ async def add_chunk(desk: Desk, chunk: Chunk) -> bool:
     found = await desk.log_pool.fetch(ROWS, chunk.import_id, chunk.name, chunk.account_id)
     rows = [Row(row["contact_id"], row["address_key"], row["domain_key"]) for row in found]
     first: dict[str, Row] = {}
-    for row in rows:  # in their order, which is the order of enrolling
+    for row in rows:
         first.setdefault(row.address_key, row)
-    return all(await asyncio.gather(*(_add(desk, chunk, part) for part in chunks(list(first.values())))))
+    for part in chunks(list(first.values())):  # one after the other: who stands first in the list is enrolled first
+        if not await _add(desk, chunk, part):
+            return False
+    return True
 
 
 async def _add(desk: Desk, chunk: Chunk, rows: Sequence[Row]) -> bool:
