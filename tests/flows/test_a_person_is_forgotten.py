@@ -13,9 +13,15 @@ from tests.support.client_answers import Contact
 from tests.support.story import DAY, Story
 from tests.support.system import MAILING
 
-HABITS = ("zq8ada+open+reply1", "zq8ben+refused", "zq8slow")
-NAMES = {"first_name": "Zq8Élodie", "last_name": "Zq8Ørsted", "company": "Zq8Werke", "custom": {"role": "Zq8Chefin"}}
-REASON = "Zq8asked us on the phone"
+# No three or four signs: sealed answers are base64, and have those by chance.
+HABITS = ("zq8wy7ada+open+reply1", "zq8wy7ben+refused", "zq8wy7slow")
+NAMES = {
+    "first_name": "Zq8wy7Élodie",
+    "last_name": "Zq8wy7Ørsted",
+    "company": "Zq8wy7Werke",
+    "custom": {"role": "Zq8wy7Chefin"},
+}
+REASON = "Zq8wy7asked us on the phone"
 
 
 def contact_of(story: Story, name: str) -> Contact:
@@ -27,7 +33,7 @@ def contact_of(story: Story, name: str) -> Contact:
 def copies(story: Story, campaign_id: str, contact_id: str) -> httpx.Response:
     """Name the first person wherever copies are kept for a while; answers a call that is kept to be repeated."""
     address = story.address(HABITS[0])
-    rejected = {"email": address, "timezone": "Mars/Zq8"}
+    rejected = {"email": address, "timezone": "Mars/Zq8wy7"}
     story.client.bring_in([rejected, {"email": f"other@{story.to_domain}"}])
     body = {"emails": [address], "contact_id": contact_id}
     sent = story.client.post(f"/campaigns/{campaign_id}/test_send", body)
@@ -46,13 +52,13 @@ def told(story: Story, location: str) -> Json:
 def keyed(story: Story, contact_id: str) -> httpx.Response:
     """Change the person, with an Idempotency-Key."""
     return story.client.web.patch(
-        f"/contacts/{contact_id}", json={"contact": {"first_name": "Zq8Elo"}}, headers={"Idempotency-Key": "zq8"}
+        f"/contacts/{contact_id}", json={"contact": {"first_name": "Zq8wy7Elo"}}, headers={"Idempotency-Key": "zq8wy7"}
     )
 
 
 async def named(story: Story) -> list[str]:
     """Answer where somebody is named: tables (and their rows), the log, and what the services have printed."""
-    words = ("zq8", story.address(HABITS[0]).partition("+")[0])
+    words = ("zq8wy7", story.address(HABITS[0]).partition("+")[0])
     tables = {name: text.casefold() for name, text in (await story_log.dump(story.database_url)).items()}
     tables |= {f"{name}.log": (story.system.folder / f"{name}.log").read_text().casefold() for name in MAILING}
     found = {
@@ -67,7 +73,7 @@ async def named(story: Story) -> list[str]:
 
 async def test_an_erased_person_is_named_nowhere_and_the_figures_stay(calm_story: Story) -> None:
     story = calm_story
-    story.rule(stage="rcpt", answer="stall", recipient=story.address("zq8slow"), times=1)
+    story.rule(stage="rcpt", answer="stall", recipient=story.address("zq8wy7slow"), times=1)
     people = [story.person(name, **NAMES) for name in HABITS]
     campaign_id = story.dispatched(people, 0, DAY)
     before = story.client.until(
@@ -80,7 +86,7 @@ async def test_an_erased_person_is_named_nowhere_and_the_figures_stay(calm_story
     )
     ids = {name: contact_of(story, name).id for name in HABITS}
     answered = copies(story, campaign_id, ids[HABITS[0]])
-    assert "Zq8Elo" in answered.text
+    assert "Zq8wy7Elo" in answered.text
     assert await named(story) == ["log.vault"]
 
     for contact_id in ids.values():
@@ -100,7 +106,7 @@ async def test_an_erased_person_is_named_nowhere_and_the_figures_stay(calm_story
     assert (len(proof["kept"]), proof["position"] > 0) == (1, True)
     repeated = keyed(story, ids[HABITS[0]])
     assert (repeated.status_code, repeated.headers["idempotency-replayed"]) == (answered.status_code, "true")
-    assert (repeated.json()["email"], "zq8" in repeated.text.casefold()) == (None, False)
+    assert (repeated.json()["email"], "zq8wy7" in repeated.text.casefold()) == (None, False)
 
     after = story.client.show(campaign_id)
     assert after.totals == before.totals.model_copy(update={"pending": 0}), "who was never reached is not waited for"

@@ -41,6 +41,7 @@ from outrider.events.inbound import BounceReceived, OptOutReceived
 from outrider.events.mailbox import MailboxOpened, MailboxRefused
 from outrider.events.message import Event
 from outrider.events.outreach import OutreachCreated
+from outrider.events.webhook import WebhookRegistered
 from tests.support.api_events import (
     ACCOUNT,
     CAMPAIGN,
@@ -128,6 +129,8 @@ async def a_full_life(found: Facts) -> None:
     await found.record("dispatcher", f"address-{barred.address_key}", barred)
     shared = OutreachCreated(outreach_id=new_id(), unique_contacts=True)
     await found.record("dispatcher", f"outreach-{shared.outreach_id}", shared)
+    heard = WebhookRegistered(webhook_id=new_id(), event_filters=("*",))
+    await found.record("api", f"webhook-{heard.webhook_id}", heard)
     await found.record("dispatcher", f"account-{ACCOUNT}", AccountClosed(account_id=ACCOUNT))
 
 
