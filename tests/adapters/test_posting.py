@@ -85,6 +85,24 @@ async def test_a_server_that_hangs_or_never_ends_is_left(monkeypatch: pytest.Mon
     server.close()
 
 
+async def test_a_server_that_hangs_in_tls_leaves_no_connection_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(posting, "SECONDS", 0.3)
+    ended = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()  # to the end of what the client sends: it says nothing, and has to go
+        ended.set()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with poster("127.0.0.1", inside=True) as (one, _):
+        assert await one.post(f"https://x.example:{port}/", {}, b"") == Outcome(None, "no answer in time")
+        async with asyncio.timeout(60):
+            await ended.wait()
+    server.close()
+
+
 async def test_nobody_there_is_no_connection() -> None:
     async with receiving() as receiver:
         url = receiver.url()

@@ -106,13 +106,47 @@ class _Checked(httpcore.AsyncNetworkBackend):
         failed: Exception = httpcore.ConnectError("the name has no address")
         for address in addresses:
             try:
-                return await self._sockets.connect_tcp(address, port, timeout, local_address, socket_options)
+                return _Closing(await self._sockets.connect_tcp(address, port, timeout, local_address, socket_options))
             except (httpcore.NetworkError, httpcore.TimeoutException) as error:
                 failed = error
         raise failed
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+class _Closing(httpcore.AsyncNetworkStream):
+    """A connection that is closed where TLS does not come about, in whatever way.
+
+    httpcore closes it after a failure, and leaves it open where it is cancelled, as it is when the time is over.
+    """
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109  # the interface is httpcore's
+        return await self._stream.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109  # the interface is httpcore's
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  # the interface is httpcore's
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            return await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException:
+            await self._stream.aclose()
+            raise
+
+    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401  # the interface is httpcore's
+        return self._stream.get_extra_info(info)
 
 
 def _reason(error: Exception) -> str:
