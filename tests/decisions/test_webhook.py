@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -13,10 +13,22 @@ from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from outrider.api.webhook import Webhook, ask, change, disable, register, remove, rotate, webhook
+from outrider.api.webhook import (
+    MOST_FORMER,
+    Webhook,
+    ask,
+    change,
+    disable,
+    former_secrets,
+    register,
+    remove,
+    rotate,
+    still_signing,
+    webhook,
+)
 from outrider.api.webhooks import patience, signing
 from outrider.events.errors import Refused
-from outrider.events.message import Event
+from outrider.events.message import Event, Json
 from outrider.events.testing import given
 from outrider.events.webhook import (
     WebhookChanged,
@@ -105,6 +117,21 @@ def test_a_delivery_verifies_by_the_standard_under_the_new_secret_and_the_former
     for secret, text in ((other, body), (new, body + b" ")):
         with pytest.raises(WebhookVerificationError):
             verified(secret, text, headers)
+
+
+def test_a_former_secret_signs_for_a_day_however_often_it_is_rotated_meanwhile() -> None:
+    endpoint: Json = {"sealed": {"secret": "0"}}
+    start, hour = datetime(2026, 3, 2, tzinfo=UTC), timedelta(hours=1)
+    for number in range(1, 4):
+        endpoint = {"sealed": {"secret": str(number)}, "former": former_secrets(endpoint, start + 10 * number * hour)}
+
+    def signs(hours: int) -> list[str]:
+        return [one["sealed"]["secret"] for one in still_signing(endpoint, start + hours * hour)]
+
+    assert (signs(33), signs(34), signs(44), signs(54)) == (["2", "1", "0"], ["2", "1"], ["2"], [])
+    for number in range(9):
+        endpoint = {"sealed": {"secret": str(number)}, "former": former_secrets(endpoint, start)}
+    assert len(still_signing(endpoint, start)) == MOST_FORMER
 
 
 def test_eight_attempts_take_about_28_hours() -> None:

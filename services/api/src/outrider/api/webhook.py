@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Final, Literal
 from uuid import UUID
 
 from outrider.events.aggregate import Aggregate
-from outrider.events.message import Event
+from outrider.events.message import Event, Json
 from outrider.events.webhook import (
     WebhookChanged,
     WebhookDisabled,
@@ -19,6 +20,11 @@ from outrider.events.webhook import (
     WebhookSecretRotated,
     WebhookTestRequested,
 )
+
+OVERLAP: Final = timedelta(hours=24)
+"""For so long after a rotation the former secret signs too."""
+MOST_FORMER: Final = 4
+"""That sign beside the newest: a header of a customer's web server has its limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,17 @@ def rotate(rotated: WebhookSecretRotated, state: Webhook) -> Sequence[Event]:
     """It has a new secret."""
     _standing(state)
     return (rotated,)
+
+
+def former_secrets(endpoint: Json, now: datetime) -> list[Json]:
+    """The former secrets of an endpoint, sealed, once it gets a new one; `now` is real time."""
+    former = {"sealed": endpoint["sealed"], "until": (now + OVERLAP).isoformat()}
+    return [former, *still_signing(endpoint, now)][:MOST_FORMER]
+
+
+def still_signing(endpoint: Json, now: datetime) -> list[Json]:
+    """Of its former secrets, sealed, those whose day is not over."""
+    return [one for one in endpoint.get("former", ()) if now < datetime.fromisoformat(one["until"])]
 
 
 def disable(webhook_id: UUID, reason: Literal["gone", "failing"], state: Webhook) -> Sequence[Event]:

@@ -18,7 +18,7 @@ from uuid import UUID
 import msgspec
 
 from outrider.api.public_events import Showing
-from outrider.api.webhook import disable, webhook
+from outrider.api.webhook import disable, still_signing, webhook
 from outrider.api.webhooks import patience, signing
 from outrider.api.webhooks.deliveries import KIND, TEST
 from outrider.api.webhooks.posting import SECONDS, Outcome, Poster
@@ -197,10 +197,8 @@ class Delivering:
         return await self._poster.post(job.endpoint["url"], headers, body)
 
     def _keys(self, webhook_id: UUID, endpoint: Json, now: datetime) -> list[str]:
-        """Its secret, and for a day after a rotation the former one too."""
-        sealed = [endpoint]
-        if (former := endpoint.get("former")) and now < datetime.fromisoformat(former["until"]):
-            sealed.append(former)
+        """Its secret, and each former one until its day is over."""
+        sealed = [endpoint, *still_signing(endpoint, now)]
         return [self._opener.open(webhook_id, one)["secret"] for one in sealed]
 
     async def _failed(self, job: _Job, outcome: Outcome, error: str) -> None:

@@ -1,7 +1,6 @@
 """Webhooks over HTTP: registering, changing, looking at deliveries, asking for one more."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from functools import partial
 from typing import Final
 from uuid import UUID, uuid5
@@ -20,7 +19,7 @@ from outrider.api.bodies_webhooks import ChangedWebhookBody, NewWebhookBody, fil
 from outrider.api.describing import PAGE, tells
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import as_id
-from outrider.api.webhook import ask, change, register, remove, rotate, webhook
+from outrider.api.webhook import OVERLAP, ask, change, former_secrets, register, remove, rotate, webhook
 from outrider.api.webhooks import signing
 from outrider.events import vault
 from outrider.events.database import Row
@@ -38,8 +37,6 @@ from outrider.events.webhook import (
 )
 
 ENDPOINT: Final = "endpoint"
-OVERLAP: Final = timedelta(hours=24)
-"""For so long after a rotation the former secret signs too."""
 COLUMNS: Final = "webhook_id, event_filters, position, created_at, disabled_at, disabled_reason"
 LIST: Final = f"""
 select {COLUMNS} from webhooks where account_id = $1 and position < $2 order by position desc limit $3
@@ -125,15 +122,14 @@ async def remove_webhook(request: Asked, webhook_id: str) -> Response[bytes]:
 
 @post("/webhooks/{webhook_id:str}/rotate_secret", status_code=200, opt=tells(SecretRotated, asks=False))
 async def rotate_secret(request: Asked, webhook_id: str) -> Response[bytes]:
-    """Sign with a new secret, and for a day with the former one too."""
+    """Sign with a new secret, and with each former one until its day is over."""
     call = request.user
     known: UUID = (await _find(call, webhook_id))["webhook_id"]
     call.nothing()
     endpoint, secret = await _endpoint(call, known), signing.new_secret()
-    until = call.gateway.clock.real() + OVERLAP
-    former = {"sealed": endpoint["sealed"], "until": until.isoformat()}
-    await _keep(call, known, {**endpoint, **_sealed(call, known, secret), "former": former})
-    rotated = WebhookSecretRotated(webhook_id=known, former_until=until)
+    now = call.gateway.clock.real()
+    await _keep(call, known, {**endpoint, **_sealed(call, known, secret), "former": former_secrets(endpoint, now)})
+    rotated = WebhookSecretRotated(webhook_id=known, former_until=now + OVERLAP)
     await call.decide(webhook, known, partial(rotate, rotated), _derived(call, "rotated"))
     return call.answer({"id": known, "secret": secret})
 
