@@ -343,10 +343,10 @@ async def test_a_handler_with_a_bug_stops_its_reader(urls: Mapping[str, str]) ->
 
 
 async def test_a_deadlock_is_tried_again(urls: Mapping[str, str]) -> None:
-    async with kernel(urls) as k, kernel(urls) as other:
+    async with kernel(urls) as k:
         await k.tables.execute("create table pair (name text primary key)")
         await k.tables.execute("insert into pair values ('a'), ('b')")
-        holds, tries = asyncio.Event(), 0
+        holds, goes_on, tries = asyncio.Event(), asyncio.Event(), 0
         projection = Projection("dispatcher.pair.v1")
 
         @projection.on(PlanChanged)
@@ -356,18 +356,23 @@ async def test_a_deadlock_is_tried_again(urls: Mapping[str, str]) -> None:
             tries += 1
             await db.execute("update pair set name = name where name = 'a'")
             holds.set()
+            await goes_on.wait()
             await db.execute("update pair set name = name where name = 'b'")
 
         last = await append(k)
         reader = Reader(projection, k.log, k.tables)
-        async with other.tables.acquire() as db, db.transaction(), running(reader.follow()):
-            await db.execute("update pair set name = name where name = 'b'")
-            await holds.wait()
-            await until("the reader waits", lambda: blocked(k))
-            await db.execute("update pair set name = name where name = 'a'")  # it waited first: it is the victim
-            assert tries == 1
+        other = await asyncpg.connect(urls["owner"], server_settings={"search_path": "dispatcher"})
+        await other.execute("set deadlock_timeout = '1h'")  # it never looks for one: the reader is the victim
         async with running(reader.follow()):
+            async with other.transaction():
+                await other.execute("update pair set name = name where name = 'b'")
+                await holds.wait()
+                waiting = asyncio.create_task(other.execute("update pair set name = name where name = 'a'"))
+                await until("the other waits for the reader", lambda: blocked(k))
+                goes_on.set()
+                await waiting
             assert await reader.reach(last, 30)
+        await other.close()
         assert (tries, reader.failed) == (2, None)
 
 
