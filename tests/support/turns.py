@@ -12,6 +12,7 @@ FILES_ALONE = (
     "test_a_killed_sender",
     "test_an_import_survives",
     "test_everything_restarted",
+    "test_rotated_seal_keys",
     "test_the_kill_loop",
     "test_the_runner",
     "test_the_ways_out",

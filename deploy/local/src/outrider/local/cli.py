@@ -10,7 +10,7 @@ import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
-from outrider.local import cli_operator
+from outrider.local import cli_operator, cli_secrets
 from outrider.local.home import Home
 
 DOWN_SECONDS = 30.0
@@ -138,5 +138,5 @@ def demo() -> None:
     sys.exit(run_demo())
 
 
-for command in cli_operator.COMMANDS:
+for command in (*cli_operator.COMMANDS, *cli_secrets.COMMANDS):
     main.add_command(command)

@@ -21,7 +21,7 @@ T = TypeVar("T")
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for a script.")
 
 
-def _done(work: "Callable[[Place], Coroutine[Any, Any, T]]") -> T:
+def done(work: "Callable[[Place], Coroutine[Any, Any, T]]") -> T:
     """Run it on the system at hand; what is wrong is said in one line on standard error, with exit code 2."""
     from outrider.local.operating import Place  # noqa: PLC0415  # see above
 
@@ -52,7 +52,7 @@ def account_create(name: str, monthly_limit: int | None, *, as_json: bool) -> No
     """
     from outrider.local import accounts, operating  # noqa: PLC0415  # `--help` needs none of it
 
-    opened = _done(partial(accounts.create, name=name, monthly_limit=monthly_limit))
+    opened = done(partial(accounts.create, name=name, monthly_limit=monthly_limit))
     if as_json:
         operating.print_json(opened)
         return
@@ -67,31 +67,8 @@ def account_list(*, as_json: bool) -> None:
     """List every account, the oldest first: its plan, what it sent this month, how many keys open it."""
     from outrider.local import accounts, operating  # noqa: PLC0415  # as above
 
-    rows = _done(accounts.accounts)
+    rows = done(accounts.accounts)
     operating.show(rows, accounts.COLUMNS, as_json=as_json, none="no account yet: `outrider account create NAME`")
-
-
-@click.group()
-def keys() -> None:
-    """Make the secrets of a deployment."""
-
-
-@keys.command("new")
-@click.option("--database-url", required=True, help="Postgres, as an owner who may create roles.")
-@click.option("--nats-url", required=True, help="nats-server, with user and password.")
-def keys_new(database_url: str, nats_url: str) -> None:
-    """Print every secret of a new deployment, fresh, one KEY=value a line. Nothing is kept: keep them yourself.
-
-    As the Secret that the chart wants: `outrider keys new --database-url ... --nats-url ... |
-    kubectl create secret generic outrider --from-env-file=/dev/stdin`
-
-    For a new deployment only. Whoever loses HASH_KEY can no longer tell which mail an answer belongs to; whoever loses
-    SEAL_PRIVATE_KEY has to ask every customer for every mail password again.
-    """
-    from outrider.local.keys import Keys  # noqa: PLC0415  # `--help` needs none of it
-
-    for key, value in Keys.fresh().deployment(database_url, nats_url).items():
-        click.echo(f"{key}={value}")
 
 
 @click.group()
@@ -112,7 +89,7 @@ def dead_list(*, as_json: bool) -> None:
     from outrider.local import dead as dead_todos  # noqa: PLC0415  # as above
     from outrider.local import operating  # noqa: PLC0415
 
-    rows = _done(dead_todos.dead)
+    rows = done(dead_todos.dead)
     operating.show(rows, dead_todos.COLUMNS, as_json=as_json, none="nothing is dead")
     sys.exit(1 if rows else 0)
 
@@ -134,7 +111,7 @@ def dead_retry(kind: str | None, keys: tuple[str, ...], *, every: bool, as_json:
 
     if every == (kind is not None):
         raise click.UsageError("Name a KIND (and KEYs), or say --all.")
-    count = _done(partial(dead_todos.retry, kind=kind, keys=keys))
+    count = done(partial(dead_todos.retry, kind=kind, keys=keys))
     if as_json:
         operating.print_json({"retried": count})
     else:
@@ -160,7 +137,7 @@ def audit(text: str, *, as_json: bool) -> None:
 
     if not text.strip():
         raise click.UsageError("TEXT is empty: that stands everywhere.")
-    rows = _done(partial(auditing.audit, text=text))
+    rows = done(partial(auditing.audit, text=text))
     operating.show(rows, auditing.COLUMNS, as_json=as_json, none="it stands nowhere")
     sys.exit(1 if rows else 0)
 
@@ -178,7 +155,7 @@ def doctor(*, as_json: bool) -> None:
     from outrider.local import doctor as doctors  # noqa: PLC0415  # as above
     from outrider.local import operating  # noqa: PLC0415
 
-    rows = _done(doctors.examine)
+    rows = done(doctors.examine)
     operating.show(rows, doctors.COLUMNS, as_json=as_json, none="")
     sys.exit(1 if any(row["state"] == doctors.BAD for row in rows) else 0)
 
@@ -196,19 +173,11 @@ def rebuild(name: str, *, as_json: bool) -> None:
 
     Works on `OUTRIDER_DATABASE_URL` (the owner's), else on what `outrider up` runs here.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-
     from outrider.local import operating  # noqa: PLC0415  # as above
     from outrider.local import rebuild as rebuilding  # noqa: PLC0415
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=operating.console(), disable=as_json) as progress:
-        task = progress.add_task(name, total=None)
-
-        def tell(position: int, last: int) -> None:
-            progress.update(task, completed=position, total=last)
-
-        figures = _done(partial(rebuilding.rebuild, name=name, tell=tell))
+    with operating.progress(shown=not as_json) as tell:
+        figures = done(partial(rebuilding.rebuild, name=name, tell=partial(tell, name)))
     if as_json:
         operating.print_json(figures)
         return
@@ -232,7 +201,7 @@ def split(name: str, ranges: int, *, as_json: bool) -> None:
     """
     from outrider.local import operating, splitting  # noqa: PLC0415  # as above
 
-    figures = _done(partial(splitting.split, name=name, ranges=ranges))
+    figures = done(partial(splitting.split, name=name, ranges=ranges))
     if as_json:
         operating.print_json(figures)
         return
@@ -266,4 +235,4 @@ def subscriber_create(name: str, account_id: UUID, nats_url: str) -> None:
     click.echo(f"{name} holds the events of {account_id}")
 
 
-COMMANDS = (account, dead, audit, doctor, rebuild, split, keys, subscriber)
+COMMANDS = (account, dead, audit, doctor, rebuild, split, subscriber)

@@ -3,13 +3,14 @@
 import json
 import shlex
 import sys
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from outrider.events.database import Pool, connect
@@ -100,6 +101,21 @@ def print_json(value: object) -> None:
 def console() -> Console:
     """Answer where tables go; a pipe gets whole lines."""
     return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDE)
+
+
+@contextmanager
+def progress(*, shown: bool) -> Generator[Callable[[str, int, int], None]]:
+    """Give the block somebody to tell of what it goes through, how far it is, of how many: a bar for each."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(), disable=not shown) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=None)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield tell
 
 
 def _cell(value: object) -> str:

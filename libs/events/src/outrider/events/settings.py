@@ -34,11 +34,11 @@ class Settings:
     """
     seal_public_key: str = field(repr=False, default="")
     seal_private_key: str = field(repr=False, default="")
-    """Only the sender and the reply-watcher have it."""
+    """Only the sender and the reply-watcher have it. Former keys may follow behind commas, and still open."""
     webhook_seal_public_key: str = field(repr=False, default="")
     """Seals what webhooks sign with, in the gateway."""
     webhook_seal_private_key: str = field(repr=False, default="")
-    """Only the webhooks process has it."""
+    """Only the webhooks process has it; former keys may follow."""
     operator_token: str = field(repr=False, default="")
     listen: str = "127.0.0.1:8080"
     public_url: str = "http://127.0.0.1:8080"
@@ -130,6 +130,10 @@ def _keys(text: str) -> str:
     return text
 
 
+def _keys_if_any(text: str) -> str:
+    return text and _keys(text)
+
+
 _READ: Mapping[str, Callable[[str], Any]] = {
     "database_url": _server,
     "log_url": _server,
@@ -138,9 +142,9 @@ _READ: Mapping[str, Callable[[str], Any]] = {
     "listen": _address,
     "hash_key": _keys,
     "seal_public_key": _key,
-    "seal_private_key": _key,
+    "seal_private_key": _keys_if_any,
     "webhook_seal_public_key": _key,
-    "webhook_seal_private_key": _key,
+    "webhook_seal_private_key": _keys_if_any,
     "allow_insecure_hosts": _flag,
     "rate_limit_per_minute": _count,
     "imap_poll_seconds": _positive,

@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -140,28 +140,52 @@ class Sealer:
 
 
 class Opener:
-    """Opens what was sealed; only the sender and the reply-watcher hold its key."""
+    """Opens what was sealed; only who has to log in with it, or to sign with it, holds its keys."""
 
-    def __init__(self, private_key: str) -> None:
-        """`private_key` is base64url of 32 bytes. Raises ValueError."""
-        self._box = SealedBox(PrivateKey(_decode(private_key)))
+    def __init__(self, private_keys: str) -> None:
+        """`private_keys` are base64url of 32 bytes, the newest first, with commas between. Raises ValueError."""
+        self._boxes = [SealedBox(PrivateKey(_decode(key.strip()))) for key in private_keys.split(",")]
 
     def open(self, owner: UUID, sealed: Json) -> Json:
-        """The secrets of this owner. Raises Unsealable."""
-        secrets: Json = {}
+        """The secrets of this owner, whichever of the keys they were sealed for. Raises Unsealable."""
+        return {name: secret for one in self._opened(owner, sealed).values() for name, secret in one.secrets.items()}
+
+    def resealed(self, owner: UUID, sealed: Json) -> Json:
+        """The same, with each text sealed for the newest key; one that is so already stays. Raises Unsealable."""
+        texts = {
+            name: sealed["sealed"][name] if one.by_newest else self.seal(owner, one.secrets)["sealed"][name]
+            for name, one in self._opened(owner, sealed).items()
+        }
+        return {**sealed, "sealed": texts}
+
+    def _opened(self, owner: UUID, sealed: Json) -> Mapping[str, "_Opened"]:
         try:
-            for text in sealed["sealed"].values():
-                clear: Json = json.loads(self._box.decrypt(base64.b64decode(text)))
-                if clear.get("owner") != str(owner):
-                    raise Unsealable("sealed for another owner")
-                secrets |= clear["secrets"]
-        except (CryptoError, ValueError, TypeError, KeyError, AttributeError) as error:
+            return {name: self._clear(owner, text) for name, text in sealed["sealed"].items()}
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise Unsealable("sealed for another key, or broken") from error
-        return secrets
+
+    def _clear(self, owner: UUID, text: str) -> "_Opened":
+        """A sealed text does not say for which key it is: each is tried."""
+        for box in self._boxes:
+            try:
+                clear: Json = json.loads(box.decrypt(base64.b64decode(text)))
+            except CryptoError:
+                continue
+            if clear.get("owner") != str(owner):
+                raise Unsealable("sealed for another owner")
+            return _Opened(clear["secrets"], box is self._boxes[0])
+        raise Unsealable("sealed for another key, or broken")
 
     def seal(self, owner: UUID, secrets: Mapping[str, Any]) -> Json:
         """As a Sealer seals them: what servers give in the place of what was sealed."""
-        return _sealed(self._box, owner, secrets)
+        return _sealed(self._boxes[0], owner, secrets)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    secrets: Json = field(repr=False)
+    by_newest: bool
+    """Whether the newest key opened it."""
 
 
 class Box:
