@@ -191,6 +191,15 @@ def test_every_flow_has_a_policy(manifests: list[Manifest]) -> None:
     assert set(map(frozenset, reached.values())) == {frozenset(servers)}
 
 
+def test_traces_flow_where_a_collector_is_named() -> None:
+    minimal = str(HERE / "deploy/helm/examples/minimal.yaml")
+    found = rendered(minimal, "monitoring.traces.endpoint=http://collector:4318")
+    (policy,) = [one for one in of_kind(found, "NetworkPolicy") if one["metadata"]["name"].endswith("-traces-out")]
+    assert [port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]] == [4318]
+    assert environment(found, "sender")["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://collector:4318"
+    assert not [name for name in environment(rendered(minimal), "sender") if name.startswith("OTEL_")]
+
+
 def test_servers_of_customers_on_private_addresses_cannot_be_reached(manifests: list[Manifest]) -> None:
     mail = [
         rule
@@ -210,6 +219,7 @@ LONGEST_STOP_SECONDS: Final = (
     + STEPS * kernel.LEAST_STEP_SECONDS
     + kernel.CANCELLATIONS * kernel.CANCEL_SECONDS
     + kernel.CLOSE_SECONDS
+    + kernel.EXPORT_SECONDS
 )
 
 

@@ -22,7 +22,8 @@ from outrider.events.errors import NotYet, Unavailable
 from outrider.events.message import Command, Job, Message
 from outrider.events.streams import COMMANDS_STREAM, EVENTS_STREAM, MAX_DELIVER, SERVICES, consumer, declare
 from outrider.events.taking import LOST, Ack, Answer, Nak, Taking, Term
-from outrider.events.telemetry import logger, trace_context, traced
+from outrider.events.telemetry import logger
+from outrider.events.tracing import SpanKind, step, trace_context, traced
 
 __all__ = [
     "BELL",
@@ -211,13 +212,14 @@ class Bus:
 
     async def _tell(self, command_id: UUID, service: str) -> None:
         try:
-            await self.broker.publish(
-                str(command_id),
-                SERVICES[service],
-                headers=trace_context(),
-                stream=COMMANDS_STREAM,
-                timeout=PUBLISH_SECONDS,
-            )
+            with step(f"tell {service}", SpanKind.PRODUCER, {"outrider.command_id": str(command_id)}):
+                await self.broker.publish(
+                    str(command_id),
+                    SERVICES[service],
+                    headers=trace_context(),
+                    stream=COMMANDS_STREAM,
+                    timeout=PUBLISH_SECONDS,
+                )
         except LOST as error:
             _log.warning("command.untold", command_id=str(command_id), error=type(error).__name__)
 
@@ -244,11 +246,13 @@ class Bus:
 
     async def tell(self, job: Job, subject: str, key: str | None = None) -> None:
         """The job is stored by JetStream; `key` drops a repeat within two minutes. Raises Unavailable."""
-        headers = {**trace_context(), **({"Nats-Msg-Id": key} if key else {})}
+        named = {"Nats-Msg-Id": key} if key else {}
         try:
-            await self.broker.publish(
-                job.model_dump_json(), subject, headers=headers, stream=COMMANDS_STREAM, timeout=PUBLISH_SECONDS
-            )
+            with step(f"tell {type(job).__name__}", SpanKind.PRODUCER, {"outrider.account_id": str(job.account_id)}):
+                headers = {**trace_context(), **named}
+                await self.broker.publish(
+                    job.model_dump_json(), subject, headers=headers, stream=COMMANDS_STREAM, timeout=PUBLISH_SECONDS
+                )
         except LOST as error:
             raise Unavailable(f"nats: {type(error).__name__}") from error
 
@@ -275,7 +279,9 @@ class Bus:
             await handle(kind.parse(text))
 
         self._consumers.add(durable)
-        return Taking(lambda: self.broker.connection, durable, partial(self._carried_out, take_one), workers)
+        return Taking(
+            lambda: self.broker.connection, durable, partial(self._carried_out, kind.__name__, take_one), workers
+        )
 
     async def inquire(self, what: str, inquiry: Inquiry, seconds: float) -> str | None:
         """What one of those who `answer` this says; None where none did in time. Nothing is kept of it."""
@@ -299,7 +305,7 @@ class Bus:
 
         async def consume(text: str, message: NatsMessage) -> None:
             del text
-            match await self._carried_out(handle, message.raw_message):
+            match await self._carried_out(durable, handle, message.raw_message):
                 case Nak(seconds):
                     raise NackMessage(delay=seconds)
                 case Term():
@@ -318,15 +324,15 @@ class Bus:
             ack_policy=AckPolicy.NACK_ON_ERROR,
         )(consume)
 
-    async def _carried_out(self, handle: Callable[[str], Awaitable[None]], message: Msg) -> Answer:
+    async def _carried_out(self, what: str, handle: Callable[[str], Awaitable[None]], message: Msg) -> Answer:
         """How the message is answered. What raises is delivered again later, never dropped, never at once."""
         delivered, subject, text = message.metadata.num_delivered, message.subject, message.data.decode()
         try:
-            with traced((message.headers or {}).get("traceparent")):
-                await handle(text)
-        except NotYet as later:
+            later = await _handled(what, handle, message)
+            if later is None:
+                return Ack()
             if delivered < MAX_DELIVER:
-                return Nak(later.seconds)
+                return Nak(later)
             # Patience has no end: the last copy makes room for a fresh one.
             await self.broker.publish(text, subject, stream=COMMANDS_STREAM, timeout=PUBLISH_SECONDS)
         except Exception as error:  # noqa: BLE001  # whatever it is, the message is answered
@@ -336,3 +342,15 @@ class Bus:
             _log.warning("message.failed", subject=subject, error=repr(error)[:300])
             return Nak(min(30.0, 2.0**delivered))
         return Ack()
+
+
+async def _handled(what: str, handle: Callable[[str], Awaitable[None]], message: Msg) -> float | None:
+    """None where it is done; else in how many seconds it is to come again."""
+    trace, about = (message.headers or {}).get("traceparent"), {"outrider.delivered": message.metadata.num_delivered}
+    with traced(trace, f"take {what}", SpanKind.CONSUMER, about) as span:
+        try:
+            await handle(message.data.decode())
+        except NotYet as later:
+            span.set_attribute("outrider.later_seconds", later.seconds)
+            return later.seconds
+    return None

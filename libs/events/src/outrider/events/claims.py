@@ -21,11 +21,11 @@ class Places(NamedTuple):
 
 RENEWALS = 180
 """Of 10 s each with the usual lease: what is at it for longer than half an hour hangs, and another one may try."""
-FIELDS = "kind, key, account_id, owner, scope, lane, ordinal, due_at, data, attempts"
+FIELDS = "kind, key, account_id, owner, scope, lane, ordinal, due_at, data, attempts, trace"
 ADD = """
-insert into todos (kind, key, account_id, owner, scope, lane, ordinal, due_at, data, held)
+insert into todos (kind, key, account_id, owner, scope, lane, ordinal, due_at, data, held, trace)
 select * from unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::bigint[],
-    $8::timestamptz[], $9::jsonb[], $10::boolean[])
+    $8::timestamptz[], $9::jsonb[], $10::boolean[], $11::text[])
 on conflict (kind, key) do nothing
 """
 CLAIM = f"""

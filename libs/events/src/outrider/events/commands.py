@@ -13,7 +13,8 @@ from outrider.events.database import Db, Pool, Row, passing
 from outrider.events.errors import Conflict, Expired, Failed, NotYet, Refused, TimedOut, Unavailable
 from outrider.events.ids import shard
 from outrider.events.message import Command, Json
-from outrider.events.telemetry import COMMANDS, logger, trace_context, traced
+from outrider.events.telemetry import COMMANDS, logger
+from outrider.events.tracing import SpanKind, trace_context, traced
 
 EXPIRY = timedelta(minutes=15)
 RETELL = timedelta(seconds=30)
@@ -202,7 +203,9 @@ class Commands:
             row = await db.fetchrow(LOCK, command_id)
             if row is None or row["status"] != "accepted":
                 raise NotYet(1)
-            with traced(row["meta"].get("traceparent")):
+            about = {"outrider.command_id": str(command_id), "outrider.account_id": str(row["account_id"])}
+            name, trace = f"decide {row['kind']}", row["meta"].get("traceparent")
+            with traced(trace, name, SpanKind.INTERNAL, about) as span:
                 refusal = _too_late(row)
                 if refusal is not None and not await _begun(db, [row]):
                     status, answer = "rejected", Answer(refusal.problem(), refusal.status)
@@ -210,6 +213,7 @@ class Commands:
                     status, answer = await _carried_out(row, handlers)
                 await db.execute(DECIDE, command_id, status, answer.status, answer.body, answer.position)
                 COMMANDS.labels(row["kind"], str(answer.status)).inc()
+                span.set_attribute("outrider.status", answer.status)
                 _log.info("command", kind=row["kind"], command_id=str(command_id), status=answer.status)
 
     async def _after_older(self, command_id: UUID) -> int | None:

@@ -16,7 +16,8 @@ from outrider.events.errors import Conflict
 from outrider.events.ids import shard
 from outrider.events.message import Event
 from outrider.events.reading import Reading
-from outrider.events.telemetry import APPENDS, trace_context
+from outrider.events.telemetry import APPENDS
+from outrider.events.tracing import SpanKind, together, trace_context
 
 S = TypeVar("S")
 EVENTS_A_CALL = 500
@@ -122,8 +123,11 @@ class Log(Reading):
 
     async def _record(self, call: Sequence[_Group]) -> None:
         """Give every group of one call its verdict. A call that cannot be made at all is made group by group."""
+        size = sum(group.size for group in call)
+        about = {"outrider.groups": len(call), "outrider.events": size}
         try:
-            rows = await self._pool.fetch(APPEND, *_arguments(call, self._clock))
+            with together("append", [group.meta.get("traceparent") for group in call], SpanKind.CLIENT, about):
+                rows = await self._pool.fetch(APPEND, *_arguments(call, self._clock))
         except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must hear of it
             if len(call) > 1 and not passing(error):  # nothing was recorded: let only the guilty hear of it
                 for group in call:

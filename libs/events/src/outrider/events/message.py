@@ -143,3 +143,9 @@ class Recorded(Generic[E_co]):
     recorded_at: datetime
     event: E_co
     meta: Json = field(default_factory=dict[str, Any])
+
+    @property
+    def trace(self) -> str | None:
+        """The traceparent of the work that recorded it, where spans of that are kept: its last bit says so."""
+        trace: str = self.meta.get("traceparent", "")
+        return trace if trace[-1:] in tuple("13579bdf") else None

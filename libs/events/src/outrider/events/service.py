@@ -20,6 +20,7 @@ from outrider.events.projector import Projection, Reader
 from outrider.events.settings import BadSettings, Settings
 from outrider.events.telemetry import configure, logger
 from outrider.events.todo import Drain
+from outrider.events.tracing import exported
 
 __all__ = ["BadSettings", "Service", "Settings", "main"]
 STOP_SECONDS = 12.0
@@ -29,6 +30,8 @@ ALL_STEPS_SECONDS: Final = 24.0
 LEAST_STEP_SECONDS: Final = 1.0
 """For each of those that come when that time is over."""
 CLOSE_SECONDS: Final = 3.0
+EXPORT_SECONDS: Final = 2.0
+"""For the spans of the last seconds; a collector that does not answer is not waited for any longer."""
 Loop = Callable[[], Awaitable[None]]
 CANCELLATIONS, CANCEL_SECONDS = 6, 0.5
 SKEW_SECONDS = 2.0
@@ -114,6 +117,7 @@ class Service:
             await _cancelled(tasks)
             await health.stop()
             await self.close()
+            await exported(EXPORT_SECONDS)
             _log.info("service.stopped")
 
     async def _started(self) -> bool:

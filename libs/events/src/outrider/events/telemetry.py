@@ -1,19 +1,14 @@
-"""Structured logs, one JSON object a line, and the trace context that travels with what is recorded."""
+"""Structured logs, one JSON object a line, and the figures that a process counts."""
 
 import json
 import logging
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import cast
 
 import structlog
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from prometheus_client import Counter, Gauge
 
-_trace: ContextVar[str] = ContextVar("traceparent", default="")
-_ids = RandomIdGenerator()
+from outrider.events.tracing import export_spans, trace_id
 
 APPENDS = Counter("outrider_append_groups_total", "Groups given to the log, by verdict.", ["verdict"])
 READER_LAG = Gauge("outrider_reader_lag_events", "Events that a reader has not applied yet.", ["reader"])
@@ -29,10 +24,14 @@ ENGAGEMENTS_LEFT_OUT = Counter(
 )
 SENDS = Counter("outrider_sends_total", "Claimed messages whose outcome this process recorded, by event.", ["outcome"])
 COMMANDS = Counter("outrider_commands_total", "Commands decided, by kind and HTTP status.", ["kind", "status"])
+SPANS = Counter("outrider_spans_total", "Spans for the collector of traces: exported, or lost.", ["outcome"])
 
 
 def configure(service: str, level: str = "INFO") -> None:
-    """Every log line of this process is from now on one JSON object on standard error that names the service."""
+    """Every log line of this process is from now on one JSON object on standard error that names the service.
+
+    Its spans go to a collector where the environment names one.
+    """
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -50,6 +49,7 @@ def configure(service: str, level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json(service))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    export_spans(service, lambda outcome, spans: SPANS.labels(outcome).inc(spans))
 
 
 class _Json(logging.Formatter):
@@ -72,24 +72,6 @@ def logger(name: str) -> structlog.typing.FilteringBoundLogger:
 
 
 def _with_trace(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    if trace := _trace.get():
-        line["trace_id"] = trace.split("-")[1]
+    if found := trace_id():
+        line["trace_id"] = found
     return line
-
-
-def trace_context() -> dict[str, str]:
-    """What goes into an event's `meta`: the W3C traceparent of the work at hand, if there is one."""
-    return {"traceparent": trace} if (trace := _trace.get()) else {}
-
-
-@contextmanager
-def traced(traceparent: str | None) -> Generator[None]:
-    """Continue the given trace inside the block, or begin one. W3C Trace Context, version 00."""
-    parent = traceparent.split("-") if traceparent else []
-    well_formed = len(parent) == 4 and len(parent[1]) == 32 and len(parent[2]) == 16  # noqa: PLR2004  # the format's lengths
-    trace = parent[1] if well_formed else f"{_ids.generate_trace_id():032x}"
-    token = _trace.set(f"00-{trace}-{_ids.generate_span_id():016x}-01")
-    try:
-        yield
-    finally:
-        _trace.reset(token)

@@ -14,6 +14,7 @@ from outrider.events.database import Db, Pool, Row, heed_cancellation, passing
 from outrider.events.errors import NotYet
 from outrider.events.message import Json
 from outrider.events.telemetry import TODOS, logger
+from outrider.events.tracing import SpanKind, follows
 
 TRIES = 20
 POLL_SECONDS = 1.0
@@ -41,6 +42,8 @@ class Todo:
     data: Json = field(default_factory=dict[str, Any])
     held: bool = False
     attempts: int = 0
+    trace: str | None = None
+    """The traceparent of what led to it, where that is recorded."""
 
 
 async def add(db: Db, todos: Sequence[Todo]) -> None:
@@ -58,6 +61,7 @@ async def add(db: Db, todos: Sequence[Todo]) -> None:
             [todo.due_at for todo in todos],
             [todo.data for todo in todos],
             [todo.held for todo in todos],
+            [todo.trace for todo in todos],
         )
 
 
@@ -158,7 +162,7 @@ class Drain:
 
     async def _carry_out(self, todos: Sequence[Todo]) -> None:
         try:
-            await self._do(todos)
+            await self._traced(todos)
         except NotYet as later:
             await self._postpone(todos, later.seconds, None)
         except Exception as error:  # noqa: BLE001  # whatever the work raises, its row says so
@@ -173,6 +177,17 @@ class Drain:
                 await self._fail(todos[0], error)
         else:
             await self._finish(todos)
+
+    async def _traced(self, todos: Sequence[Todo]) -> None:
+        """They are carried out, in a trace that is linked to what led to each."""
+        about = {"outrider.todos": len(todos)}
+        with follows(f"todo {self.kind}", [todo.trace for todo in todos], SpanKind.INTERNAL, about) as span:
+            try:
+                return await self._do(todos)
+            except NotYet as later:
+                span.set_attribute("outrider.later_seconds", later.seconds)
+                postponed = later
+        raise postponed
 
     async def _fail(self, todo: Todo, error: Exception) -> None:
         dead = todo.attempts + 1 >= TRIES
@@ -292,4 +307,5 @@ def _todo(row: Row) -> Todo:
         row["ordinal"],
         row["data"],
         attempts=row["attempts"],
+        trace=row["trace"],
     )

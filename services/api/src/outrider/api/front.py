@@ -32,13 +32,15 @@ from outrider.api.problems import (
     answered,
 )
 from outrider.api.uploads import Upload
-from outrider.events.telemetry import traced
+from outrider.events.tracing import Span, SpanKind, StatusCode, begun
 
 MIB: Final = 1024 * 1024
 IMPORT_BYTES: Final = 256 * MIB
 MOST_QUERY_FIELDS: Final = 100
 SEND_SECONDS: Final = 60.0
 """A client that takes nothing for so long is cut off."""
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+INTERNAL_ERROR: Final = 500
 Door = Literal["tenant", "operator", "both", "public"]
 _JSON: Final = re.compile(r"application/json\s*(;\s*charset\s*=\s*\"?utf-8\"?\s*)?", re.IGNORECASE)
 _CSV: Final = re.compile(r"text/csv\s*(;\s*(charset\s*=\s*\"?utf-8\"?|header\s*=\s*present)\s*)*", re.IGNORECASE)
@@ -62,6 +64,8 @@ class Rule:
 class Route:
     """A path with its methods."""
 
+    path: str
+    """As it is written down: /campaigns/{campaign_id}."""
     pattern: re.Pattern[str]
     rules: Mapping[str, Rule]
 
@@ -77,7 +81,7 @@ def routes_of(app: Litestar) -> list[Route]:
                 for method, (handler, _) in route.route_handler_map.items()
                 if method != "OPTIONS"
             }
-            found.append(Route(re.compile("/" + "/".join(parts)), rules))
+            found.append(Route(route.path_format, re.compile("/" + "/".join(parts)), rules))
     return found
 
 
@@ -99,9 +103,10 @@ class Front:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in http["headers"]}
         call = Call(self._gateway, str(http["method"]), http["path"])
         dressed = _Dressed(send, call)
-        with traced(headers.get("traceparent")):
+        route = next((one for one in self._routes if one.pattern.fullmatch(call.path)), None)
+        with begun(headers.get("traceparent"), *_described(call.method, route)) as span:
             try:
-                rule, key = await self._let_in(http, headers, receive, call)
+                rule, key = await self._let_in(http, headers, receive, call, route)
                 http["user"] = call
                 if call.method == "HEAD":
                     http["method"] = "GET"
@@ -113,15 +118,16 @@ class Front:
                 return
             except Exception as error:  # noqa: BLE001  # one map for all of them
                 await _tell(error, dressed)
+            finally:
+                _answered(span, call, dressed.status)
 
     async def _run(self, scope: HTTPScope, call: Call, send: Send) -> None:
         await self._inner(scope, _nothing_more, _Dressed(send, call))
 
-    async def _let_in(
-        self, scope: HTTPScope, headers: Mapping[str, str], receive: Receive, call: Call
+    async def _let_in(  # what there is to look at
+        self, scope: HTTPScope, headers: Mapping[str, str], receive: Receive, call: Call, route: Route | None
     ) -> tuple[Rule, Keyed | None]:
         """Fill in the call, or raise the first thing that is wrong with it; the rule of its route, and its key."""
-        route = next((one for one in self._routes if one.pattern.fullmatch(call.path)), None)
         method = "GET" if call.method == "HEAD" else call.method
         rule = None if route is None else route.rules.get(method, next(iter(route.rules.values())))
         await self._authenticate(headers.get("authorization"), rule, call)
@@ -167,10 +173,11 @@ class _Dressed:
         self._send = send
         self._call = call
         self.started = False
+        self.status = 0
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.started = True
+            self.started, self.status = True, message["status"]
             more = [(name.lower().encode(), value.encode("latin-1")) for name, value in self._call.headers.items()]
             fixed = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
             names = {name for name, _ in message["headers"]}
@@ -180,6 +187,23 @@ class _Dressed:
             message["body"] = b""
         async with asyncio.timeout(SEND_SECONDS):
             await self._send(message)
+
+
+def _described(method: str, route: Route | None) -> tuple[str, SpanKind, dict[str, str | int]]:
+    """Name, kind and attributes of a request's span; nothing that the caller chose goes in but a method we know."""
+    known = method if method in METHODS else "_OTHER"
+    about: dict[str, str | int] = {"http.request.method": known}
+    if route is None:
+        return known, SpanKind.SERVER, about
+    return f"{known} {route.path}", SpanKind.SERVER, {**about, "http.route": route.path}
+
+
+def _answered(span: Span, call: Call, status: int) -> None:
+    span.set_attribute("outrider.account_id", str(call.account_id))
+    if status:
+        span.set_attribute("http.response.status_code", status)
+    if status >= INTERNAL_ERROR:
+        span.set_status(StatusCode.ERROR)
 
 
 async def _tell(error: Exception, send: _Dressed) -> None:

@@ -88,6 +88,7 @@ async def enroll_chunk(desk: Desk, item: Todo) -> None:
             "after": people[-1].added,
             "place": number + len(chosen),
         },
+        trace=item.trace,
     )
     async with desk.work.acquire() as db:
         await todo.add(db, [following])

@@ -58,6 +58,7 @@ async def import_chunk(desk: Desk, item: Todo) -> None:
             desk.clock.now(),
             owner=import_id,
             data={"chunk": chunk + 1, "cause": str(cause)},
+            trace=item.trace,
         )
         async with desk.work.acquire() as db:
             await todo.add(db, [following])

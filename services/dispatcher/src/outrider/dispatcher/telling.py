@@ -22,6 +22,7 @@ from outrider.events.claims import Places
 from outrider.events.delivery import SendStep
 from outrider.events.ids import delivery_id, partition
 from outrider.events.todo import Todo, move
+from outrider.events.tracing import SpanKind, follows
 from outrider.events.windows import Window, next_close, next_open, window_of
 
 OUTSTANDING: Final = 20
@@ -256,4 +257,6 @@ async def _tell(desk: Desk, bus: Bus, item: Todo, until: datetime) -> None:
         first_credential_id=item.data.get("first_credential_id"),
         until=until,
     )
-    await bus.tell(job, f"cmd.send.{partition(item.lane)}")
+    about: dict[str, str | int] = {"outrider.delivery_id": str(job.delivery_id), "outrider.attempt": job.attempt}
+    with follows("send_step", [item.trace], SpanKind.PRODUCER, about, apart=True):  # each mail is a trace
+        await bus.tell(job, f"cmd.send.{partition(item.lane)}")

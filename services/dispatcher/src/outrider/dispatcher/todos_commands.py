@@ -96,6 +96,7 @@ async def import_enrolled(db: Db, events: Sequence[Recorded[ImportEnrolled]]) ->
                     "after": 0,
                     "place": 0,
                 },
+                trace=item.trace,
             )
             for item in events
         ],
@@ -116,6 +117,7 @@ async def batch_dispatched(db: Db, events: Sequence[Recorded[BatchDispatched]]) 
                 owner=item.event.campaign_id,
                 scope=item.event.campaign_id,
                 data={"event": item.event.as_json(), "dispatch_id": str(item.cause), "position": item.position},
+                trace=item.trace,
             )
             for item in events
         ],
@@ -148,6 +150,7 @@ async def steps_scheduled(db: Db, events: Sequence[Recorded[StepsScheduled]]) ->
                 "attempt": 1,
                 "planned_at": step.at.isoformat(),
             },
+            trace=item.trace,
         )
         for item in events
         for step in item.event.steps
@@ -241,6 +244,7 @@ async def campaign_deleted(db: Db, events: Sequence[Recorded[CampaignDeleted]]) 
                 item.business_at,
                 owner=item.event.campaign_id,
                 data={"event": item.event.as_json(), "cause": str(item.cause)},
+                trace=item.trace,
             )
             for item in events
         ],
@@ -280,7 +284,14 @@ def _pause(item: Recorded[CredentialDisabled] | Recorded[CredentialRemoved]) -> 
     campaign_id, key = item.event.campaign_id, f"{item.event.campaign_id}:{item.position}"
     data = {"credential_id": str(item.event.credential_id)}
     return Todo(
-        "pause_campaign", key, item.account_id, item.business_at, owner=campaign_id, scope=campaign_id, data=data
+        "pause_campaign",
+        key,
+        item.account_id,
+        item.business_at,
+        owner=campaign_id,
+        scope=campaign_id,
+        data=data,
+        trace=item.trace,
     )
 
 
@@ -309,7 +320,16 @@ async def _retime(  # noqa: PLR0913, PLR0917  # what moves, and why
     """The campaign's open steps are to be timed anew, or those `of` a credential; `held` waits for it."""
     key = f"{campaign_id}:{item.position}"
     data = {"reason": reason, "delay_of": delay_of, "of": None if of is None else str(of)}
-    found = Todo("retime", key, item.account_id, item.business_at, owner=campaign_id, scope=campaign_id, data=data)
+    found = Todo(
+        "retime",
+        key,
+        item.account_id,
+        item.business_at,
+        owner=campaign_id,
+        scope=campaign_id,
+        data=data,
+        trace=item.trace,
+    )
     if held is None:
         await todo.add(db, [found])
     else:
@@ -338,7 +358,9 @@ def _free(
 ) -> Todo:
     enrolled = item.event.enrollment_id
     data = {"cause": str(item.cause)}
-    return Todo("free_contact", str(enrolled), item.account_id, item.business_at, owner=enrolled, data=data)
+    return Todo(
+        "free_contact", str(enrolled), item.account_id, item.business_at, owner=enrolled, data=data, trace=item.trace
+    )
 
 
 @commanded.on(EnrollmentSkipped)

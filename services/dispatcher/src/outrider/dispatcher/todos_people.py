@@ -37,6 +37,7 @@ async def account_closed(db: Db, events: Sequence[Recorded[AccountClosed]]) -> N
                 item.business_at + time * SWEPT_AGAIN,
                 owner=item.account_id,
                 data={"cause": str(item.cause)},
+                trace=item.trace,
             )
             for item in events
             for time in (0, 1)
@@ -56,6 +57,7 @@ async def plan_changed(db: Db, events: Sequence[Recorded[PlanChanged]]) -> None:
                 item.account_id,
                 item.business_at,
                 owner=item.account_id,
+                trace=item.trace,
             )
             for item in events
         ],
@@ -75,6 +77,7 @@ async def import_started(db: Db, events: Sequence[Recorded[ImportStarted]]) -> N
                 item.business_at,
                 owner=item.event.import_id,
                 data={"chunk": 0, "cause": str(item.cause)},
+                trace=item.trace,
             )
             for item in events
             if item.event.chunks
@@ -95,6 +98,7 @@ async def import_deleted(db: Db, events: Sequence[Recorded[ImportDeleted]]) -> N
                 item.business_at,
                 owner=item.event.import_id,
                 data={"cause": str(item.cause)},
+                trace=item.trace,
             )
             for item in events
         ],
@@ -119,6 +123,7 @@ async def contact_stopped(db: Db, events: Sequence[Recorded[ContactUnsubscribed 
                     "event": item.event.as_json(),
                     "cause": str(item.cause),
                 },
+                trace=item.trace,
             )
             for item in events
         ],

@@ -133,6 +133,7 @@ async def delivery_resolved(db: Db, events: Sequence[Recorded[DeliveryResolved]]
                 owner=item.event.enrollment_id,
                 scope=item.event.campaign_id,
                 data={"event": item.event.as_json()},
+                trace=item.trace,
             )
             for item in events
             if item.event.outcome == "not_sent"
@@ -190,6 +191,7 @@ def _about(item: Recorded[AutoReplyReceived] | Recorded[InboundReclassified], ki
         owner=item.event.enrollment_id,
         scope=item.event.campaign_id,
         data={"event": item.event.as_json()},
+        trace=item.trace,
     )
 
 
@@ -207,6 +209,7 @@ async def credential_refused(db: Db, events: Sequence[Recorded[CredentialRefused
                 owner=item.event.credential_id,
                 scope=item.event.campaign_id,
                 data={"refused": item.event.kind},
+                trace=item.trace,
             )
             for item in events
             if item.event.kind != "held_today"
@@ -231,6 +234,7 @@ def _stop(item: Recorded[Stopping]) -> Todo:
             "event": item.event.as_json(),
             "cause": str(item.cause),
         },
+        trace=item.trace,
     )
 
 
@@ -242,4 +246,5 @@ def _judge(item: Recorded[EmailBounced] | Recorded[BounceReceived] | Recorded[In
         item.business_at,
         owner=item.event.credential_id,
         scope=item.event.campaign_id,
+        trace=item.trace,
     )

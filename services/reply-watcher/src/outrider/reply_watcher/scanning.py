@@ -9,6 +9,7 @@ from uuid import UUID
 from outrider.events.database import Pool
 from outrider.events.telemetry import logger
 from outrider.events.tokens import Keyring
+from outrider.events.tracing import SpanKind, begun
 from outrider.reply_watcher.glancing import glance, learnt
 from outrider.reply_watcher.imap_answers import Head
 from outrider.reply_watcher.imap_session import Opened, Session
@@ -109,7 +110,8 @@ class Scanner:
         async for head in scan.session.messages(wanted):
             name = cause_name(place, opened.folder.name, opened.uid_validity, head.uid)
             found = Found(watched.account_id, watched.mailbox_id, watched.credentials, head.thread, head.received_at)
-            recorded += await self._recorder.record(found, name, head.content)
+            with begun(None, "inbound", SpanKind.CONSUMER, {"outrider.mailbox_id": str(watched.mailbox_id)}):
+                recorded += await self._recorder.record(found, name, head.content)
             read += 1
         if read < len(wanted):
             _log.warning("messages.missing", mailbox=str(watched.mailbox_id), missing=len(wanted) - read)

@@ -18,6 +18,7 @@ from outrider.events.log import Log
 from outrider.events.mime import BadHeader
 from outrider.events.rendering import BadTemplate, CannotRender
 from outrider.events.telemetry import logger
+from outrider.events.tracing import SpanKind, step
 from outrider.sender import smtp
 from outrider.sender.claiming import Claims, NotClaimed
 from outrider.sender.composing import Letter
@@ -95,12 +96,23 @@ class Sending:
             if letter is None:
                 return _not_claimed(job, "content_gone")
             deadline = monotonic() + CLAIM_SECONDS
-            claimed = await self._claim(desk, line, letter)
+            claimed = await self._traced_claim(desk, line, letter)
             if isinstance(claimed, NotClaimed):
                 return _not_claimed(job, claimed.reason)
             keep()
             self._go_on(self._mail(desk, line, letter, claimed, deadline), f"mail {job.delivery_id}", line)
         return None
+
+    async def _traced_claim(self, desk: Desk, line: Line, letter: Letter) -> DeliveryStarted | NotClaimed:
+        about: dict[str, str | int] = {
+            "outrider.delivery_id": str(letter.job.delivery_id),
+            "outrider.attempt": letter.job.attempt,
+        }
+        with step("claim", SpanKind.INTERNAL, about) as span:
+            claimed = await self._claim(desk, line, letter)
+            if isinstance(claimed, NotClaimed):
+                span.set_attribute("outrider.not_claimed", claimed.reason)
+            return claimed
 
     async def _claim(self, desk: Desk, line: Line, letter: Letter) -> DeliveryStarted | NotClaimed:
         async with desk.turn:
@@ -149,9 +161,10 @@ class Sending:
         finally:
             desk.give(monotonic() - began)
         refusal = self._learn(desk, line, started, ended.answer)
-        await insist(
-            lambda: self._records.settle(job.account_id, job.delivery_id, started.claim, ended.outcome, refusal)
-        )
+        with step("settle", SpanKind.INTERNAL, {"outrider.delivery_id": str(job.delivery_id)}):
+            await insist(
+                lambda: self._records.settle(job.account_id, job.delivery_id, started.claim, ended.outcome, refusal)
+            )
         await self._records.keep_words(job, ended.words, of_credential=refusal is not None)
 
     async def _converse(self, line: Line, letter: Letter, deadline: float) -> _Ended:
@@ -160,7 +173,13 @@ class Sending:
         try:
             content = self._letters.render(letter, self._clock.now())
             begun = True
-            answer = await line.connections.send(mailer.from_email, letter.person.email, content, deadline)
+            about: dict[str, str | int] = {
+                "outrider.delivery_id": str(letter.job.delivery_id),
+                "outrider.attempt": letter.job.attempt,
+            }
+            with step("SMTP", SpanKind.CLIENT, about) as span:
+                answer = await line.connections.send(mailer.from_email, letter.person.email, content, deadline)
+                span.set_attribute("outrider.outcome", type(answer).__name__)
         except (CannotRender, BadHeader, BadTemplate) as error:
             return _Ended(Unrenderable(), str(error))
         except Exception as error:  # noqa: BLE001  # a mail whose task ended without an outcome would show as unknown

@@ -51,6 +51,7 @@ def settling(clock: Clock, seconds: float) -> Projection:
                     clock.to_business(item.recorded_at + timedelta(seconds=seconds)),
                     owner=item.event.delivery_id,
                     data={"claim": str(item.event.claim)},
+                    trace=item.trace,
                 )
                 for item in events
             ],
@@ -71,6 +72,7 @@ def settling(clock: Clock, seconds: float) -> Projection:
                     item.account_id,
                     item.business_at,
                     owner=item.event.delivery_id,
+                    trace=item.trace,
                 )
                 for item in events
                 if item.event.delivery_id is not None and not getattr(item.event, "suspected", False)

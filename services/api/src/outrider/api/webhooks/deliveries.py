@@ -132,4 +132,5 @@ def _todo(item: Recorded[Event], webhook: UUID, kind: str, message: UUID, enroll
         lane=webhook,
         ordinal=item.position,
         data={"type": kind, "message": str(message)},
+        trace=item.trace,
     )

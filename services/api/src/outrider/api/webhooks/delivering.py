@@ -33,6 +33,7 @@ from outrider.events.message import Json
 from outrider.events.reading import COLUMNS, recorded
 from outrider.events.telemetry import logger
 from outrider.events.todo import Todo
+from outrider.events.tracing import SpanKind, StatusCode, follows
 from outrider.events.vault import Opener, Unsealable
 
 PLACES: Final = 10
@@ -175,7 +176,7 @@ class Delivering:
 
     async def _deliver(self, job: _Job) -> None:
         try:
-            outcome = await self._posted(job)
+            outcome = await self._traced(job)
             if outcome.error is None:
                 await self._work.execute(DELIVERED, KIND, job.todo.key, outcome.status, job.webhook_id)
             else:
@@ -184,6 +185,20 @@ class Delivering:
             heed_cancellation()
             quiet = passing(error) or isinstance(error, Conflict)
             _log.warning("webhook.waits" if quiet else "webhook.broken", key=job.todo.key, error=type(error).__name__)
+
+    async def _traced(self, job: _Job) -> Outcome:
+        """Each attempt is a trace, linked to the one in which the event was recorded."""
+        about: dict[str, str | int] = {
+            "outrider.webhook_id": str(job.webhook_id),
+            "outrider.attempt": job.todo.attempts + 1,
+        }
+        with follows("POST webhook", [job.todo.trace], SpanKind.CLIENT, about, apart=True) as span:
+            outcome = await self._posted(job)
+            if outcome.status is not None:
+                span.set_attribute("http.response.status_code", outcome.status)
+            if outcome.error is not None:
+                span.set_status(StatusCode.ERROR)
+            return outcome
 
     async def _posted(self, job: _Job) -> Outcome:
         now = self._clock.real()
