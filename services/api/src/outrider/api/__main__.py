@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import Generator
 from functools import partial
 
@@ -12,18 +11,17 @@ from outrider.api.app import make_app
 from outrider.api.gateway import Gateway
 from outrider.api.idempotency import Idempotency
 from outrider.api.limits import RateLimit
+from outrider.api.listening import listen
 from outrider.api.projections import tables
 from outrider.api.public_events import Showing
 from outrider.api.staging import fail_for_ever
 from outrider.api.streaming import Streams
 from outrider.api.sweeping import sweep_for_ever
-from outrider.events.errors import Unavailable
 from outrider.events.service import Service, main
 from outrider.events.tokens import Keyring
 from outrider.events.vault import Box, Sealer
 
 STOP_SECONDS = 8
-BACKLOG = 512
 
 
 class _Server(uvicorn.Server):
@@ -77,7 +75,7 @@ async def build(service: Service) -> None:
         timeout_graceful_shutdown=STOP_SECONDS,
     )
     server = _Server(config)
-    listening = _listen(settings.listen)  # before it is ready: whoever comes early waits, and is not refused
+    listening = listen(settings.listen)  # before it is ready: whoever comes early waits, and is not refused
 
     ended = asyncio.Event()
 
@@ -101,14 +99,6 @@ async def build(service: Service) -> None:
     service.loops.append(partial(fail_for_ever, service.log_pool, service.bus))
     service.stopping.append(streams.close)
     service.stopping.append(stop)
-
-
-def _listen(listen: str) -> socket.socket:
-    host, _, port = listen.rpartition(":")
-    try:
-        return socket.create_server((host.strip("[]"), int(port)), backlog=BACKLOG, reuse_port=False)
-    except (OSError, ValueError) as error:
-        raise Unavailable(f"cannot listen on {listen}: {error}") from error
 
 
 if __name__ == "__main__":
