@@ -109,4 +109,4 @@ async def test_nobody_there_is_no_connection() -> None:
     async with poster("127.0.0.1", inside=True) as (one, _):
         assert await one.post(url, {}, b"{}") == Outcome(None, "no connection")
     async with poster(inside=True) as (one, _):
-        assert await one.post("http://nowhere.example/", {}, b"{}") == Outcome(None, "no connection")
+        assert await one.post("http://nowhere.example/", {}, b"{}") == Outcome(None, "the name has no address")

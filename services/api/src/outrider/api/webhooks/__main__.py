@@ -3,7 +3,7 @@
 from outrider.api.projections import tables
 from outrider.api.public_events import Showing
 from outrider.api.webhooks.deliveries import KIND, deliveries
-from outrider.api.webhooks.delivering import LEASE_SECONDS, PLACES, Delivering
+from outrider.api.webhooks.delivering import CLAIMED, LEASE_SECONDS, Delivering
 from outrider.api.webhooks.posting import Poster
 from outrider.events.service import Service, main
 from outrider.events.todo import Drain
@@ -31,7 +31,7 @@ async def build(service: Service) -> None:
         delivering.begin,
         service.work,
         service.clock,
-        batch=PLACES,
+        batch=CLAIMED,
         lease_seconds=LEASE_SECONDS,
         again_seconds=LEASE_SECONDS,
         lanes=delivering.lanes,

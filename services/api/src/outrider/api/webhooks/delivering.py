@@ -1,16 +1,17 @@
 """Making deliveries: what is claimed is sent side by side, and what became of it is noted row by row.
 
 Nobody waits for a slow endpoint but its own deliveries: a claimed row is sent by a task of its own, and each endpoint
-has so many places and no more. A process that is killed leaves its rows leased; they come again, so that an event may
-arrive twice, under the same `webhook-id`.
+has so many places and no more. Where all goes well some more are claimed than there are places, so that what is asked
+of Postgres is asked for many at once; what gets no place soon is given back. A process that is killed leaves its rows
+leased; they come again, so that an event may arrive twice, under the same `webhook-id`.
 """
 
 import asyncio
 import random
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -21,6 +22,7 @@ from outrider.api.public_events import Showing
 from outrider.api.webhook import disable, still_signing, webhook
 from outrider.api.webhooks import patience, signing
 from outrider.api.webhooks.deliveries import KIND, TEST
+from outrider.api.webhooks.noting import Notes
 from outrider.api.webhooks.posting import SECONDS, Outcome, Poster
 from outrider.events import vault
 from outrider.events.claims import Places
@@ -38,9 +40,13 @@ from outrider.events.vault import Opener, Unsealable
 
 PLACES: Final = 10
 """Deliveries to one endpoint at once, of one process."""
-MOST: Final = 500
-"""Deliveries at once, of one process."""
-LEASE_SECONDS: Final = SECONDS + 5
+CLAIMED: Final = 60
+"""Of one endpoint that takes what it gets: those that are under way, and those that are next."""
+MOST: Final = 1000
+"""Claimed deliveries of one process."""
+WAITS_SECONDS: Final = 5.0
+"""So long a claimed delivery waits for its place."""
+LEASE_SECONDS: Final = WAITS_SECONDS + SECONDS + 5
 KEPT: Final = timedelta(days=30)
 SWEEP_SECONDS: Final = 3600.0
 ENDPOINT: Final = "endpoint"
@@ -49,14 +55,9 @@ EVENTS: Final = f"select {COLUMNS} from log.events where position = any($1) and 
 LANES: Final = """
 select webhook_id, consecutive_failures from endpoints where enabled and (rests_until is null or rests_until <= $1)
 """
-DELIVERED: Final = """
-with recovered as (
-    update endpoints set consecutive_failures = 0, failing_since = null, rests_until = null
-    where webhook_id = $4 and failing_since is not null
-)
-update todos set done_at = clock_timestamp(), attempts = attempts + 1, error = null, leased_by = null,
-    data = data || jsonb_build_object('status_code', $3::int)
-where kind = $1 and key = $2 and done_at is null
+GIVEN_BACK: Final = """
+update todos set leased_by = null, not_before = null
+where kind = $1 and key = $2 and done_at is null and not_before is not null
 """
 FAILED: Final = """
 update todos set attempts = attempts + 1, error = $4, leased_by = null, not_before = $5::timestamptz,
@@ -76,8 +77,16 @@ _log = logger(__name__)
 class _Job:
     todo: Todo
     webhook_id: UUID
-    endpoint: Json
+    url: str
+    secrets: Sequence[str]
+    """Its own and each former one until its day is over; none where they cannot be opened."""
     payload: Json
+
+
+@dataclass(slots=True)
+class _Endpoint:
+    places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PLACES))
+    claimed: int = 0
 
 
 class Delivering:
@@ -101,11 +110,12 @@ class Delivering:
         self._poster = poster
         self._clock = clock
         self._reach = reach
-        self._busy: Counter[UUID] = Counter()
+        self._notes = Notes(work)
+        self._endpoints: defaultdict[UUID, _Endpoint] = defaultdict(_Endpoint)
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = False
         self.then: list[Callable[[], None]] = []
-        """Called whenever an endpoint has places again: half of them, so that deliveries are claimed some at a time."""
+        """Called when an endpoint has places again: half of what it may have, so that many are claimed at once."""
 
     async def lanes(self) -> Mapping[UUID, Places]:
         """How many more deliveries each endpoint may get now; one that only fails gets them one by one."""
@@ -113,12 +123,11 @@ class Delivering:
         if self._stopped or room <= 0:
             return {}
         rows = await self._work.fetch(LANES, self._clock.real())
-        places = {
-            row["webhook_id"]: (1 if row["consecutive_failures"] >= patience.TROUBLED else PLACES)
-            - self._busy[row["webhook_id"]]
-            for row in rows
-        }
-        return {lane: Places(free, free) for lane, free in places.items()}
+        free = {row["webhook_id"]: self._most(row["consecutive_failures"]) for row in rows}
+        for lane, endpoint in self._endpoints.items():
+            if lane in free:
+                free[lane] -= endpoint.claimed
+        return {lane: Places(places, places) for lane, places in free.items()}
 
     async def begin(self, todos: Sequence[Todo]) -> None:
         """Each of these is on its way; what customers do not see (an open that was not the first) is no delivery."""
@@ -132,8 +141,8 @@ class Delivering:
         if unseen := [todo.key for todo in todos if todo.key not in wanted]:
             await self._work.execute("delete from todos where kind = $1 and key = any($2)", KIND, unseen)
         for job in jobs:
-            task = asyncio.get_running_loop().create_task(self._deliver(job), name="webhooks.deliver")
-            self._busy[job.webhook_id] += 1
+            task = asyncio.get_running_loop().create_task(self._in_turn(job), name="webhooks.deliver")
+            self._endpoints[job.webhook_id].claimed += 1
             self._tasks.add(task)
             task.add_done_callback(partial(self._over, job.webhook_id))
 
@@ -151,36 +160,66 @@ class Delivering:
             await self._work.execute("delete from todos where kind = $1 and done_at < $2", KIND, before)
             await asyncio.sleep(SWEEP_SECONDS)
 
+    @staticmethod
+    def _most(failures: int) -> int:
+        """How many of an endpoint may be claimed at once, by its failures since the last success."""
+        if failures >= patience.TROUBLED:
+            return 1
+        return PLACES if failures else CLAIMED
+
     def _over(self, webhook_id: UUID, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._busy[webhook_id] -= 1
-        if self._busy[webhook_id] not in {0, PLACES // 2}:
+        endpoint = self._endpoints[webhook_id]
+        endpoint.claimed -= 1
+        if endpoint.claimed not in {0, PLACES // 2, CLAIMED // 2}:
             return
-        if not self._busy[webhook_id]:
-            del self._busy[webhook_id]
+        if not endpoint.claimed:
+            del self._endpoints[webhook_id]
         for wake in self.then:
             wake()
 
     async def _jobs(self, account: UUID, todos: Sequence[Todo]) -> list[_Job]:
         lanes = {todo.lane for todo in todos if todo.lane is not None}
         endpoints = await vault.get_many(self._showing.log_pool, account, list(lanes), ENDPOINT)
+        secrets = {lane: self._secrets(lane, endpoint) for lane, endpoint in endpoints.items()}
         rows = await self._showing.log_pool.fetch(EVENTS, list({todo.ordinal for todo in todos}), account)
         shown = await self._showing.show(account, [recorded(row) for row in rows if row["type"] not in OWN])
         payloads = {event.position: event.payload for event in shown}
         payloads |= {todo.ordinal: _test(todo) for todo in todos if todo.data["type"] == TEST}
         return [
-            _Job(todo, lane, endpoints[lane], payloads[todo.ordinal])
+            _Job(todo, lane, endpoints[lane]["url"], secrets[lane], payloads[todo.ordinal])
             for todo in todos
             if (lane := todo.lane) is not None and lane in endpoints and todo.ordinal in payloads
         ]
 
-    async def _deliver(self, job: _Job) -> None:
+    def _secrets(self, webhook_id: UUID, endpoint: Json) -> list[str]:
+        sealed = [endpoint, *still_signing(endpoint, self._clock.real())]
+        try:
+            return [self._opener.open(webhook_id, one)["secret"] for one in sealed]
+        except Unsealable:
+            return []
+
+    async def _in_turn(self, job: _Job) -> None:
+        """It is delivered if its endpoint has a place for it soon, and given back if not."""
+        places = self._endpoints[job.webhook_id].places
+        try:
+            async with asyncio.timeout(WAITS_SECONDS):
+                await places.acquire()
+        except TimeoutError:
+            await self._noted(job, self._work.execute(GIVEN_BACK, KIND, job.todo.key))
+            return
         try:
             outcome = await self._traced(job)
-            if outcome.error is None:
-                await self._work.execute(DELIVERED, KIND, job.todo.key, outcome.status, job.webhook_id)
-            else:
-                await self._failed(job, outcome, outcome.error)
+        finally:
+            places.release()
+        if outcome.error is None:
+            await self._noted(job, self._notes.delivered(job.todo.key, job.webhook_id, outcome.status))
+        else:
+            await self._noted(job, self._failed(job, outcome, outcome.error))
+
+    async def _noted(self, job: _Job, noting: Awaitable[object]) -> None:
+        try:
+            await noting
         except Exception as error:  # noqa: BLE001  # its lease runs out, and it comes again
             heed_cancellation()
             quiet = passing(error) or isinstance(error, Conflict)
@@ -201,20 +240,12 @@ class Delivering:
             return outcome
 
     async def _posted(self, job: _Job) -> Outcome:
-        now = self._clock.real()
-        try:
-            keys = self._keys(job.webhook_id, job.endpoint, now)
-        except Unsealable:
+        if not job.secrets:
             return Outcome(None, "the secret cannot be opened: rotate it")
         body = msgspec.json.encode(job.payload)
-        signed = signing.headers(keys, str(job.payload["id"]), now, body)
+        signed = signing.headers(job.secrets, str(job.payload["id"]), self._clock.real(), body)
         headers = {"content-type": "application/json", "user-agent": "Outrider", **signed}
-        return await self._poster.post(job.endpoint["url"], headers, body)
-
-    def _keys(self, webhook_id: UUID, endpoint: Json, now: datetime) -> list[str]:
-        """Its secret, and each former one until its day is over."""
-        sealed = [endpoint, *still_signing(endpoint, now)]
-        return [self._opener.open(webhook_id, one)["secret"] for one in sealed]
+        return await self._poster.post(job.url, headers, body)
 
     async def _failed(self, job: _Job, outcome: Outcome, error: str) -> None:
         todo, now = job.todo, self._clock.real()
