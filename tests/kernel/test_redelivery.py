@@ -11,6 +11,7 @@ from outrider.events import bus as kernel_bus
 from outrider.events import commands as kernel_commands
 from outrider.events.account import PlanChanged
 from outrider.events.bus import COMMANDS_STREAM
+from outrider.events.message import UnknownCommand, UnknownEvent
 from tests.kernel.deciding import change, decider, gateway, redeliver
 from tests.kernel.until import line, process, running, until
 
@@ -125,6 +126,23 @@ async def test_a_command_whose_handler_always_raises_is_rejected_and_holds_up_no
         assert (verdict.body or {})["code"] == "failed"
         assert d.begun == [command.command_id] * 2 + [younger.command_id]
         assert len(await d.events()) == 1
+
+
+@pytest.mark.parametrize("unknown", [UnknownEvent("CampaignPaused v2"), UnknownCommand("HoldCampaign")])
+async def test_what_only_a_newer_version_can_decide_is_left_to_it_and_never_rejected(
+    urls: Mapping[str, str], bus_url: str, monkeypatch: pytest.MonkeyPatch, unknown: Exception
+) -> None:
+    monkeypatch.setattr(kernel_commands, "FAILURES", 1)
+    monkeypatch.setattr(kernel_commands, "NEWER_SECONDS", 0.1)
+    async with gateway(urls, bus_url) as bus, decider(urls, bus_url) as d:
+
+        async def be_older_twice() -> None:
+            if len(d.begun) < 3:
+                raise unknown
+
+        d.before = be_older_twice
+        verdict = await bus.ask(change(4), "dispatcher", 0, 60)
+        assert (verdict.status, len(d.begun)) == ("succeeded", 3)
 
 
 async def test_what_was_recorded_is_answered_however_often_its_handler_raised(

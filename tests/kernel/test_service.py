@@ -4,97 +4,20 @@ import asyncio
 import json
 import os
 import signal
-import socket
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
+from outrider.events import readiness
 from outrider.events import service as kernel_service
-from outrider.events.account import PlanChanged
-from outrider.events.database import Db
 from outrider.events.log import Write
-from outrider.events.message import Recorded
-from outrider.events.projector import Projection
-from outrider.events.service import Service, Settings
-from outrider.events.todo import Drain, Todo, add
+from outrider.events.todo import Todo, add
+from tests.kernel.serving import free_port, get, listens, running_service
 from tests.kernel.until import line, process, until
 from tests.support.kernel import ACCOUNT, changed
 from tests.support.servers import Server
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-async def get(port: int, path: str, method: str = "GET") -> tuple[int, str]:
-    """The status and body of the health listener's answer."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-    answer = (await reader.read()).decode()
-    writer.close()
-    head, _, body = answer.partition("\r\n\r\n")
-    return int(head.split(" ")[1]), body
-
-
-@dataclass
-class Site:
-    """A dispatcher with one reader, one to-do and one loop of no meaning."""
-
-    service: Service
-    port: int
-    drained: list[str]
-
-    async def trouble(self) -> Sequence[str]:
-        """What readiness says."""
-        status, body = await get(self.port, "/health/ready")
-        found: list[str] = json.loads(body)["trouble"]
-        assert status == (503 if found else 200)
-        return found
-
-    async def says(self, words: str) -> bool:
-        """Whether readiness says so."""
-        return any(words in one for one in await self.trouble())
-
-    async def well(self) -> bool:
-        """Whether it is ready."""
-        return not await self.trouble()
-
-
-@asynccontextmanager
-async def running_service(urls: Mapping[str, str], nats_url: str) -> AsyncGenerator[Site]:
-    port = free_port()
-    url = urls["outrider_dispatcher"]
-    service = await Service(
-        "dispatcher",
-        Settings(database_url=url, log_url=url, nats_url=nats_url, health_listen=f"127.0.0.1:{port}", hash_key=""),
-    ).open()
-    await service.tables.execute("create table if not exists seen (position bigint primary key)")
-    projection = Projection("dispatcher.seen.v1")
-
-    @projection.on(PlanChanged)
-    async def note(db: Db, events: Sequence[Recorded[PlanChanged]]) -> None:
-        await db.executemany("insert into seen values ($1)", [(event.position,) for event in events])
-
-    site = Site(service, port, [])
-
-    async def do(todos: Sequence[Todo]) -> None:
-        site.drained += [todo.key for todo in todos]
-
-    reader = service.read(projection)
-    service.drain(Drain("note_it", do, service.work, service.clock), reader)
-    running = asyncio.create_task(service.run())
-    try:
-        yield site
-    finally:
-        service.stop.set()
-        async with asyncio.timeout(120):
-            await running
 
 
 async def test_a_service_that_runs_is_ready_and_shows_its_figures(urls: Mapping[str, str], bus_url: str) -> None:
@@ -161,13 +84,6 @@ async def test_a_figure_that_cannot_be_had_makes_nobody_unready(urls: Mapping[st
         status, figures = await get(site.port, "/metrics")
         assert status == 200
         assert "outrider_reader_lag_events{" not in figures
-
-
-async def listens(port: int) -> bool:
-    try:
-        return (await get(port, "/health/live"))[0] == 200
-    except OSError:
-        return False
 
 
 async def test_a_reader_that_stopped_shows_in_health_and_the_rest_goes_on(
@@ -240,7 +156,7 @@ async def test_readiness_says_which_server_does_not_answer(
 async def test_a_machine_whose_clock_is_off_is_not_ready(
     urls: Mapping[str, str], bus_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel_service, "SKEW_SECONDS", -1.0)
+    monkeypatch.setattr(readiness, "SKEW_SECONDS", -1.0)
     async with running_service(urls, bus_url) as site:
         await until("it listens", lambda: listens(site.port))
         await until("it says so", lambda: site.says("s off the database's"))

@@ -37,6 +37,8 @@ def test_everything_given_is_read() -> None:
             "OUTRIDER_ALLOW_INSECURE_HOSTS": "1",
             "OUTRIDER_RATE_LIMIT_PER_MINUTE": "60",
             "OUTRIDER_IMAP_POLL_SECONDS": "0.5",
+            "OUTRIDER_START_LAG_SECONDS": "0",
+            "OUTRIDER_LINGER_SECONDS": "7.5",
             "OUTRIDER_LISTEN": "[::1]:0",
             "OUTRIDER_LOG_LEVEL": "DEBUG",
             "OUTRIDER_HOME": "/a/variable/of/the/runner",
@@ -45,6 +47,7 @@ def test_everything_given_is_read() -> None:
     assert settings.log_url.endswith("/log")
     assert (settings.allow_insecure_hosts, settings.rate_limit_per_minute) == (True, 60)
     assert (settings.imap_poll_seconds, settings.listen, settings.log_level) == (0.5, "[::1]:0", "DEBUG")
+    assert (settings.start_lag_seconds, settings.linger_seconds) == (0.0, 7.5)
 
 
 def test_every_mistake_is_named_at_once_and_no_value_is_shown() -> None:
@@ -58,6 +61,8 @@ def test_every_mistake_is_named_at_once_and_no_value_is_shown() -> None:
                 "OUTRIDER_ALLOW_INSECURE_HOSTS": "perhaps",
                 "OUTRIDER_RATE_LIMIT_PER_MINUTE": "-1",
                 "OUTRIDER_SETTLE_SECONDS": "nan",
+                "OUTRIDER_START_LAG_SECONDS": "-1",
+                "OUTRIDER_LINGER_SECONDS": "11",
                 "OUTRIDER_LOG_LEVEL": "LOUD",
                 "OUTRIDER_DATABSE_URL": "a slip of the pen",
             }
@@ -72,10 +77,12 @@ def test_every_mistake_is_named_at_once_and_no_value_is_shown() -> None:
                 "DATABASE_URL",
                 "HASH_KEY",
                 "HEALTH_LISTEN",
+                "LINGER_SECONDS",
                 "LOG_LEVEL",
                 "RATE_LIMIT_PER_MINUTE",
                 "SEAL_PRIVATE_KEY",
                 "SETTLE_SECONDS",
+                "START_LAG_SECONDS",
             )
         ),
     ]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 
 from outrider.events.database import Pool, Row
-from outrider.events.service import SKEW_SECONDS
+from outrider.events.readiness import SKEW_SECONDS
 from outrider.local.errors import Failed
 from outrider.local.home import is_free
 from outrider.local.operating import Place

@@ -87,10 +87,9 @@ class Machine:
         running.wanted, running.falls = True, 0
         self._again(running)
 
-    def drop(self, name: str) -> None:
-        """The part has stopped in order and is forgotten."""
-        running = self._running.pop(name)
-        self._end([running], time.monotonic() + STOP_SECONDS)
+    def drop(self, *names: str, seconds: float = STOP_SECONDS) -> None:
+        """The parts have stopped side by side, or were killed when that time was over, and are forgotten."""
+        self._end([self._running.pop(name) for name in names], time.monotonic() + seconds)
 
     def mend(self) -> None:
         """Bring back what ended by itself, after a pause that doubles from fall to fall; returns at once."""

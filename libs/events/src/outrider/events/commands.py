@@ -12,7 +12,7 @@ from outrider.events.clock import Clock
 from outrider.events.database import Db, Pool, Row, passing
 from outrider.events.errors import Conflict, Expired, Failed, NotYet, Refused, TimedOut, Unavailable
 from outrider.events.ids import shard
-from outrider.events.message import Command, Json
+from outrider.events.message import Command, Json, UnknownCommand, UnknownEvent
 from outrider.events.telemetry import COMMANDS, logger
 from outrider.events.tracing import SpanKind, trace_context, traced
 
@@ -20,12 +20,16 @@ EXPIRY = timedelta(minutes=15)
 RETELL = timedelta(seconds=30)
 FAILURES = 10
 """So often a handler may raise: with the pauses between deliveries, for three minutes and more."""
+NEWER_SECONDS = 3.0
+"""A replica of a newer version has so long to take what this one cannot read, while both run side by side."""
 OLDER_POLL_SECONDS = 0.05
 OLDER_POLLS = 20
 DECISIONS = 6
 """So many decisions hold a connection at once. Each needs another one to read and append: the pool must be larger."""
 LATER = (NotYet, Conflict, TimedOut, Unavailable)
 """What a handler raises that is no bug of its own."""
+NEWER = (UnknownCommand, UnknownEvent)
+"""What it raises where this build is older than the question, or than what is recorded."""
 _log = logger(__name__)
 INSERT = """
 insert into log.commands
@@ -176,8 +180,8 @@ class Commands:
 
         The row is locked from before the decision until after it, so two deliveries never decide side by side. One that
         comes too late, or whose handler raised too often, is rejected instead. Raises NotYet while another delivery is
-        at it, an older command of the same target is undecided, or the reader has not seen what the caller saw. None of
-        those waits for it with a connection in its hands: the one at it needs more.
+        at it, an older command of the same target is undecided, the reader has not seen what the caller saw, or only a
+        newer version can decide. None of those waits for it with a connection in its hands: the one at it needs more.
         """
         seen = await self._after_older(command_id)
         if seen is None:
@@ -189,6 +193,9 @@ class Commands:
             await self._decide(command_id, handlers)
         except LATER:
             raise
+        except NEWER as error:
+            _log.warning("command.left_to_a_newer_version", command_id=str(command_id), reason=str(error))
+            raise NotYet(NEWER_SECONDS) from error
         except Exception as error:
             if not passing(error):
                 await self._pool.execute(FAIL, command_id)

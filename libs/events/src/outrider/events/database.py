@@ -5,7 +5,7 @@ import hashlib
 import importlib
 import json
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -176,13 +176,10 @@ async def migrate(admin_url: str, passwords: Mapping[str, str], clock: str | Non
             "create table if not exists log.migrations (schema text, file text, sha256 text not null, "
             "applied_at timestamptz not null default now(), primary key (schema, file))"
         )
-        await _apply(connection, "log", files("outrider.events") / "schema", role=None)
-        for member in _members():
-            folder = files(f"outrider.{member}")
-            for schema, place in ((member, folder / "schema"), (f"{member}_work", folder / "work")):
-                if place.is_dir():
-                    await _own_schema(connection, schema, f"outrider_{member}")
-                    await _apply(connection, schema, place, role=f"outrider_{member}")
+        for schema, folder, role in _folders():
+            if role is not None:
+                await connection.execute(f'create schema if not exists "{schema}" authorization "{role}"')
+            await _apply(connection, schema, folder, role)
         await _anchor(connection, clock or "")
     finally:
         await connection.close()
@@ -204,19 +201,36 @@ async def _roles(connection: "asyncpg.Connection[Any]", passwords: Mapping[str, 
             await connection.execute(f'alter role "{role}" login password {quoted}')
 
 
-async def _own_schema(connection: "asyncpg.Connection[Any]", schema: str, role: str) -> None:
-    """The schema is the service's own; the kernel's two tables come with it."""
-    await connection.execute(f'create schema if not exists "{schema}" authorization "{role}"')
-    await _apply(connection, schema, files("outrider.events") / "schema_service", role=role)
+def _folders() -> Iterator[tuple[str, Traversable, str | None]]:
+    """Each schema with a folder of its migrations and the role that owns it, in the order in which they are run."""
+    kernel = files("outrider.events")
+    yield "log", kernel / "schema", None
+    for member in _members():
+        folder = files(f"outrider.{member}")
+        for schema, place in ((member, folder / "schema"), (f"{member}_work", folder / "work")):
+            if place.is_dir():
+                yield schema, kernel / "schema_service", f"outrider_{member}"
+                yield schema, place, f"outrider_{member}"
+
+
+def known_migrations() -> list[tuple[str, str]]:
+    """Schema and name of every migration that this installation has, as `migrate` notes them."""
+    return [(schema, _name(folder, place)) for schema, folder, _ in _folders() for place in _scripts(folder)]
+
+
+def _scripts(folder: Traversable) -> list[Traversable]:
+    return sorted((place for place in folder.iterdir() if place.name.endswith(".sql")), key=lambda place: place.name)
+
+
+def _name(folder: Traversable, place: Traversable) -> str:
+    return f"{folder.name}/{place.name}"
 
 
 async def _apply(connection: "asyncpg.Connection[Any]", schema: str, folder: Traversable, role: str | None) -> None:
-    for place in sorted(folder.iterdir(), key=lambda file: file.name):
-        if not place.name.endswith(".sql"):
-            continue
+    for place in _scripts(folder):
         sql = place.read_text(encoding="utf-8")
         digest = hashlib.sha256(sql.encode()).hexdigest()
-        name = f"{folder.name}/{place.name}"
+        name = _name(folder, place)
         known = await connection.fetchval(
             "select sha256 from log.migrations where schema = $1 and file = $2", schema, name
         )

@@ -10,6 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from outrider.events.figures import Figures
 
+UNREADY = "503 Service Unavailable"
 Trouble = Callable[[], Awaitable[Sequence[str]]]
 Measure = Callable[[], Awaitable[Figures]]
 
@@ -17,12 +18,16 @@ Measure = Callable[[], Awaitable[Figures]]
 class HealthServer:
     """``GET /health/live``, ``/health/ready``, ``/metrics`` over plain HTTP/1.0, one answer a connection."""
 
-    def __init__(self, listen: str, trouble: Trouble, measure: Measure) -> None:
-        """`listen` is host:port; `trouble` says what keeps the process from being ready; `measure` sets its gauges."""
+    def __init__(self, listen: str, trouble: Trouble, measure: Measure, stopping: Callable[[], bool]) -> None:
+        """`listen` is host:port; `trouble` says what keeps the process from being ready; `measure` sets its gauges.
+
+        Whoever is `stopping` says so at once, whatever does not answer: load balancers look elsewhere.
+        """
         self._host, _, port = listen.rpartition(":")
         self._port = int(port)
         self._trouble = trouble
         self._measure = measure
+        self._stopping = stopping
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -52,11 +57,14 @@ class HealthServer:
         match request:
             case ["GET", "/health/live"]:
                 return "200 OK", "application/json", b'{"status":"live"}'
+            case ["GET", "/health/ready"] if self._stopping():
+                body = json.dumps({"status": "stopping", "trouble": list(await self._trouble())}).encode()
+                return UNREADY, "application/json", body
             case ["GET", "/health/ready"]:
                 trouble, figures = await asyncio.gather(self._trouble(), self._measure())
                 status = "not ready" if trouble else "ready"
                 body = json.dumps({"status": status, "trouble": list(trouble), **figures}).encode()
-                return "503 Service Unavailable" if trouble else "200 OK", "application/json", body
+                return UNREADY if trouble else "200 OK", "application/json", body
             case ["GET", "/metrics"]:
                 await self._measure()
                 return "200 OK", CONTENT_TYPE_LATEST, generate_latest(REGISTRY)

@@ -22,6 +22,10 @@ class UnknownEvent(LookupError):
     """The log holds a type or version that this build does not know: the build is older than the data."""
 
 
+class UnknownCommand(LookupError):
+    """Somebody asked for what this build does not know: the build is older than the gateway."""
+
+
 class Message(BaseModel):
     """A frozen value that travels or is kept."""
 
@@ -99,7 +103,9 @@ class Command(Message):
 
     @classmethod
     def load(cls, kind: str, data: Json) -> "Command":
-        """Decode a kept request. Raises LookupError for a kind that this build does not know."""
+        """Decode a kept request. Raises UnknownCommand for a kind that this build does not know."""
+        if kind not in Command.kinds:
+            raise UnknownCommand(kind)
         return Command.kinds[kind].model_validate(data)
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
 from typing import Final, Self
 
 import uvloop
@@ -11,12 +10,13 @@ import uvloop
 from outrider.events.bus import Bus
 from outrider.events.clock import Clock, read_clock
 from outrider.events.commands import Commands
-from outrider.events.database import PASSING, Pool, connect, heed_cancellation, passing
+from outrider.events.database import Pool, connect, heed_cancellation, passing
 from outrider.events.errors import Unavailable
 from outrider.events.figures import Gauging
 from outrider.events.health import HealthServer
 from outrider.events.log import Log
 from outrider.events.projector import Projection, Reader
+from outrider.events.readiness import Readiness
 from outrider.events.settings import BadSettings, Settings
 from outrider.events.telemetry import configure, logger
 from outrider.events.todo import Drain
@@ -34,8 +34,7 @@ EXPORT_SECONDS: Final = 2.0
 """For the spans of the last seconds; a collector that does not answer is not waited for any longer."""
 Loop = Callable[[], Awaitable[None]]
 CANCELLATIONS, CANCEL_SECONDS = 6, 0.5
-SKEW_SECONDS = 2.0
-"""By so much the machine's clock may differ from that of Postgres: leases hold times of both."""
+LOOK_SECONDS = 1.0
 _log = logger(__name__)
 
 
@@ -59,6 +58,7 @@ class Service:
         self.log: Log
         self.commands: Commands
         self.bus: Bus
+        self.readiness: Readiness
         self.stop = asyncio.Event()
         self._broken: list[str] = []
         """Loops that ended; each is a bug."""
@@ -75,6 +75,7 @@ class Service:
         self.commands = Commands(self.log_pool, self.clock)
         self.bus = Bus(settings.nats_url, self.commands, f"outrider-{self.name}")
         self.log.rung = self.bus.ring
+        self.readiness = Readiness(self.log, self.log_pool, self.clock, self.readers, settings.start_lag_seconds)
         return self
 
     def read(self, projection: Projection, *, work: bool = False) -> Reader:
@@ -98,7 +99,7 @@ class Service:
         the bus has no streams.
         """
         gauging = Gauging(self.log, self.work, self.clock, self.readers, self.drains)
-        health = HealthServer(self.settings.health_listen, self.trouble, gauging.measure)
+        health = HealthServer(self.settings.health_listen, self.trouble, gauging.measure, self.stop.is_set)
         await health.start()
         loops: list[Loop] = [
             *(reader.follow for reader in self.readers),
@@ -121,8 +122,8 @@ class Service:
             _log.info("service.stopped")
 
     async def _started(self) -> bool:
-        """Whether the bus carries: False where the process was asked to stop while it waited for nats-server."""
-        starting = asyncio.create_task(self.bus.start(), name="bus.start")
+        """Whether everything it needs is there: False where the process was asked to stop while it waited."""
+        starting = asyncio.create_task(self._begin(), name="begin")
         stopping = asyncio.create_task(self.stop.wait(), name="stop")
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -133,28 +134,31 @@ class Service:
         await asyncio.gather(starting, return_exceptions=True)
         return False
 
+    async def _begin(self) -> None:
+        """The bus carries, and the database has what this build knows: readers would stop at what is missing."""
+        said = ""
+        while trouble := await self.readiness.older():
+            if trouble != said:
+                _log.warning("service.waits", trouble=trouble)
+            said = trouble
+            await asyncio.sleep(LOOK_SECONDS)
+        await self.bus.start()
+
     async def close(self) -> None:
         """Disconnected from Postgres."""
         await asyncio.gather(*(_closed(pool) for pool in (self.tables, self.work, self.log_pool)))
 
     async def trouble(self) -> Sequence[str]:
-        """What keeps it from being ready, one sentence each."""
+        """What keeps it from being ready, one sentence each. Nothing is asked of anybody once it is stopping."""
+        if self.stop.is_set():
+            return ["this process was asked to stop"]
         found = [reader.trouble for reader in self.readers if reader.failed is not None]
         found += [
             f"to-dos {drain.kind} are stuck: {type(drain.failed).__name__}"
             for drain in self.drains
             if drain.failed is not None
         ]
-        return [*found, *self._broken, *await self._database_trouble(), *await self.bus.trouble()]
-
-    async def _database_trouble(self) -> Sequence[str]:
-        try:
-            async with asyncio.timeout(2):
-                theirs: datetime = await self.log_pool.fetchval("select clock_timestamp()")
-        except PASSING:
-            return ["the database does not answer"]
-        skew = abs((theirs - self.clock.real()).total_seconds())
-        return [f"this machine's clock is {skew:.1f} s off the database's"] if skew > SKEW_SECONDS else []
+        return [*found, *self._broken, *await self.readiness.trouble(), *await self.bus.trouble()]
 
     async def _kept_up(self, loop: Loop) -> None:
         """The loop has ended, which is a bug: health shows it, the others go on. A lost server is waited for."""

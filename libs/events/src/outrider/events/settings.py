@@ -10,6 +10,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 KEY_BYTES = 32
+LONGEST_LINGER_SECONDS = 10.0
 
 
 class BadSettings(ValueError):
@@ -51,6 +52,10 @@ class Settings:
     imap_poll_seconds: float = 90.0
     settle_seconds: float = 900.0
     """Real seconds after which a started delivery without an outcome is unknown."""
+    start_lag_seconds: float = 30.0
+    """A process that starts is ready once its readers are at most so far behind; 0: however far they are."""
+    linger_seconds: float = 0.0
+    """So long the gateway, asked to stop, still answers: load balancers learn meanwhile that it is not ready."""
     trust_ca: str = ""
     """A file of further certification authorities for SMTP, IMAP and webhooks."""
     log_level: str = "INFO"
@@ -104,6 +109,22 @@ def _positive(text: str) -> float:
     return number
 
 
+def _span(text: str) -> float:
+    """0 is off."""
+    number = float(text)
+    if not (math.isfinite(number) and number >= 0):
+        raise ValueError(text)
+    return number
+
+
+def _linger(text: str) -> float:
+    """Within what a step of stopping may take."""
+    number = _span(text)
+    if number > LONGEST_LINGER_SECONDS:
+        raise ValueError(text)
+    return number
+
+
 def _count(text: str) -> int:
     """0 is off."""
     if int(text) < 0:
@@ -149,6 +170,8 @@ _READ: Mapping[str, Callable[[str], Any]] = {
     "rate_limit_per_minute": _count,
     "imap_poll_seconds": _positive,
     "settle_seconds": _positive,
+    "start_lag_seconds": _span,
+    "linger_seconds": _linger,
     "log_level": _level,
 }
 _KNOWN = frozenset(Settings.__dataclass_fields__)

@@ -22,6 +22,8 @@ from outrider.events.tokens import Keyring
 from outrider.events.vault import Box, Sealer
 
 STOP_SECONDS = 8
+KEEP_ALIVE_SECONDS = 75
+"""An idle connection is closed later than load balancers do (60 s with most): or they would send into a closed one."""
 
 
 class _Server(uvicorn.Server):
@@ -60,6 +62,7 @@ async def build(service: Service) -> None:
         idempotency=Idempotency(service.log_pool, box),
         rate_limit=RateLimit(settings.rate_limit_per_minute),
         trouble=service.trouble,
+        stopping=service.stop.is_set,
         showing=showing,
         streams=streams,
     )
@@ -72,6 +75,7 @@ async def build(service: Service) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
     server = _Server(config)
@@ -85,6 +89,13 @@ async def build(service: Service) -> None:
         finally:
             ended.set()
 
+    async def linger() -> None:
+        """Whoever sends requests here has had the time to see that it is not ready; until then they are answered.
+
+        Kubernetes tells a process to stop and its load balancers to forget it at the same moment, in no order.
+        """
+        await asyncio.sleep(settings.linger_seconds)
+
     async def stop() -> None:
         """No new request is taken, and those at work are answered, or some seconds have passed."""
         server.should_exit = True
@@ -97,8 +108,7 @@ async def build(service: Service) -> None:
     service.loops.append(service.bus.expire)
     service.loops.append(partial(sweep_for_ever, service.log_pool, service.clock))
     service.loops.append(partial(fail_for_ever, service.log_pool, service.bus))
-    service.stopping.append(streams.close)
-    service.stopping.append(stop)
+    service.stopping.extend([linger, streams.close, stop])  # streams come again: by then to another replica
 
 
 if __name__ == "__main__":

@@ -181,6 +181,8 @@ class _Dressed:
             more = [(name.lower().encode(), value.encode("latin-1")) for name, value in self._call.headers.items()]
             fixed = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
             names = {name for name, _ in message["headers"]}
+            if self._call.gateway.stopping():  # or it would come again on this connection, which is about to be closed
+                fixed.append((b"connection", b"close"))
             extra = [pair for pair in fixed + more if pair[0] not in names]
             message["headers"] = [*message["headers"], *extra]
         elif message["type"] == "http.response.body" and self._call.method == "HEAD":

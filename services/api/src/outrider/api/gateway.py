@@ -64,6 +64,8 @@ class Gateway:
     idempotency: Idempotency
     rate_limit: RateLimit
     trouble: Callable[[], Awaitable[Sequence[str]]]
+    stopping: Callable[[], bool]
+    """Whether this process was asked to stop: its clients are to connect anew, elsewhere."""
     showing: Showing
     streams: Streams
 
