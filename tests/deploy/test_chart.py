@@ -18,6 +18,9 @@ from outrider.events.database import ROLES
 from outrider.events.settings import Settings
 from outrider.local.keys import Keys
 from outrider.local.services import SERVICES, module, role
+from tests.kill_loop.fleet import REPLICAS
+from tests.rollout.balancer import LINGER_SECONDS
+from tests.rollout.rolling import GRACE_SECONDS
 
 HERE: Final = Path(__file__).parents[2]
 CHART: Final = HERE / "deploy/helm/outrider"
@@ -140,6 +143,7 @@ def test_every_service_can_read_its_settings(manifests: list[Manifest], componen
     settings = Settings.from_env(environment(manifests, component))
     assert settings.database_url.startswith(f"postgresql://{role(component)}:")
     assert settings.health_listen == "0.0.0.0:9000"
+    assert 0 < settings.linger_seconds < kernel.STOP_SECONDS
     assert bool(settings.seal_private_key) == (component in {"sender", "reply-watcher"})
     assert bool(settings.operator_token) == (component == "api")
     assert bool(settings.webhook_seal_public_key) == (component == "api")
@@ -228,8 +232,20 @@ def test_a_conversation_can_end_before_the_pod_is_killed(manifests: list[Manifes
         grace = pod["spec"]["terminationGracePeriodSeconds"]
         if name != "migrate":
             assert kernel.STOP_SECONDS < streams.ACK_WAIT_SECONDS < grace
-            before = pod["spec"]["containers"][0].get("lifecycle", {}).get("preStop", {}).get("sleep", {})
-            assert before.get("seconds", 0) + LONGEST_STOP_SECONDS < grace
+            assert grace > LONGEST_STOP_SECONDS
+            assert "lifecycle" not in pod["spec"]["containers"][0], "it would not know yet, and say that it is ready"
+
+
+def test_the_roll_out_that_is_tested_is_the_one_of_the_chart(manifests: list[Manifest]) -> None:
+    (config,) = of_kind(manifests, "ConfigMap")[:1]
+    assert float(config["data"]["OUTRIDER_LINGER_SECONDS"]) == LINGER_SECONDS
+    for one in of_kind(manifests, "Deployment"):
+        assert one["spec"]["strategy"] == {
+            "type": "RollingUpdate",
+            "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+        }
+        assert one["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == GRACE_SECONDS
+        assert one["spec"].get("replicas", REPLICAS) >= REPLICAS
 
 
 def test_the_tracking_host_answers_nothing_but_tracking() -> None:
@@ -275,6 +291,7 @@ def test_a_plain_migration_job_is_another_one_for_another_image() -> None:
         (["existingSecret=s", "services.sender.replcas=3"], "replcas"),
         (["existingSecret=s", "settings.publicUrl=track.example.com"], "/settings/publicUrl"),
         (["existingSecret=s", "terminationGracePeriodSeconds=20"], "/terminationGracePeriodSeconds"),
+        (["existingSecret=s", "settings.lingerSeconds=15"], "/settings/lingerSeconds"),
         (["existingSecret=s", "services.api.autoscaling.type=both"], "/services/api/autoscaling/type"),
         (["existingSecret=s", "services.sender.autoscaling.type=keda"], "which only the dispatcher has"),
         (["existingSecret=s", "services.dispatcher.autoscaling.type=keda"], "natsMonitoring"),

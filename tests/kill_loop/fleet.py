@@ -4,7 +4,7 @@ import http.client
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -50,8 +50,15 @@ class Struck:
 class Fleet:
     """Every process. Use it from the main thread only."""
 
-    def __init__(self, path: Path, script: Script) -> None:
-        """Nothing runs yet."""
+    def __init__(
+        self,
+        path: Path,
+        script: Script,
+        services: Sequence[str] = MAILING,
+        settings: Mapping[str, str] | None = None,
+        most: int = REPLICAS,
+    ) -> None:
+        """Nothing runs yet. Of each of these services there may be replicas up to the number `most`."""
         self.home = Home(path)
         self.home.prepare()
         self.keys, self.ports = Keys.fresh(), Ports(path / "ports.json", usual=False)
@@ -66,9 +73,12 @@ class Fleet:
             keys=self.keys,
             ports=self.ports,
             sandbox_home=path / "sandbox",
-            settings=SETTINGS,
+            settings=SETTINGS | dict(settings or {}),
             clock=script.clock,
         )
+        self.services, self._most = services, most
+        self.parts: dict[str, Part] = {}
+        """Every replica that there may be."""
         self.struck: list[Struck] = []
         self.health: dict[str, str] = {}
         """By service: where it says what keeps it from being ready."""
@@ -77,7 +87,11 @@ class Fleet:
     @property
     def gateways(self) -> list[str]:
         """Of the HTTP API."""
-        return [self.site.url, f"http://127.0.0.1:{self.ports['api-2']}"]
+        return [self.url(number) for number in range(1, REPLICAS + 1)]
+
+    def url(self, number: int) -> str:
+        """Of this replica of the api."""
+        return f"http://127.0.0.1:{self.ports[replica('api', number)]}"
 
     async def start(self) -> None:
         """Everything runs and is ready. Raises Failed."""
@@ -85,11 +99,30 @@ class Fleet:
         await migrate(self.site.database_url, self.keys.passwords, self.site.clock)
         await declare(self.site.nats_url)
         self.machine.start(self.site.sandbox())
-        services = [_impatient(part) for part in self.site.services(MAILING, REPLICAS)]
-        self.health = {
-            part.name: f"http://{part.environment['OUTRIDER_HEALTH_LISTEN']}/health/ready" for part in services
+        self.parts = {part.name: _impatient(part) for part in self.site.services(self.services, self._most)}
+        self._begin(replica(service, number) for service in self.services for number in range(1, REPLICAS + 1))
+
+    def _begin(self, names: Iterable[str]) -> None:
+        parts = [self.parts[name] for name in names]
+        self.health |= {
+            part.name: f"http://{part.environment['OUTRIDER_HEALTH_LISTEN']}/health/ready" for part in parts
         }
-        self.machine.start(*services)
+        self.machine.start(*parts)
+
+    def surge(self, number: int, services: Sequence[str] = ()) -> None:
+        """Replicas of this number run beside the others and are ready. Raises Failed."""
+        self._begin(replica(service, number) for service in services or self.services)
+
+    def retire(self, number: int, grace_seconds: float, services: Sequence[str] = ()) -> None:
+        """Replicas of this number were asked to end, all at once, and those that still ran after the grace killed."""
+        names = [replica(service, number) for service in services or self.services]
+        for name in names:
+            del self.health[name]
+        ends = [Struck(Blow(0, "kill", name.partition("-")[0], 0), datetime.now(UTC)) for name in names]
+        self.machine.drop(*names, seconds=grace_seconds)
+        for end in ends:
+            end.ended = datetime.now(UTC)
+        self.struck += ends
 
     async def split_readers(self, ranges: int) -> None:
         """Each reader reads in so many ranges of shards, those of to-dos too."""
@@ -141,6 +174,11 @@ class Fleet:
         return "; ".join(self.said[-5:])
 
 
+def replica(service: str, number: int) -> str:
+    """Answer its name, as `Site.services` has it."""
+    return service if number == 1 else f"{service}-{number}"
+
+
 def _impatient(part: Part) -> Part:
     """Ask it whether it is ready with half a second's patience: meanwhile nobody else is tended."""
     port = int(part.environment["OUTRIDER_HEALTH_LISTEN"].rpartition(":")[2])
@@ -175,4 +213,4 @@ def _signal(pids: list[int], number: int) -> None:
             os.kill(pid, number)
 
 
-__all__ = ["Failed", "Fleet", "Struck"]
+__all__ = ["Failed", "Fleet", "Struck", "replica"]

@@ -67,6 +67,8 @@ class Script:
     daily_limit: int
     day_seconds: float
     """Real seconds in a business day."""
+    seconds: float
+    """How long the blows take."""
 
     @classmethod
     def of(cls, seed: int, kills: int, sends: int) -> "Script":
@@ -85,12 +87,8 @@ class Script:
             people=people,
             daily_limit=max(4, math.ceil(sends / (2 * campaigns) / days)),
             day_seconds=day_seconds,
+            seconds=blows[-1].at if blows else 0.0,
         )
-
-    @property
-    def seconds(self) -> float:
-        """How long the blows take."""
-        return self.blows[-1].at if self.blows else 0.0
 
     @property
     def clock(self) -> str:

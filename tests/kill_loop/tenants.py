@@ -112,17 +112,27 @@ class Tenants:
     wrongs: list[str] = field(default_factory=list[str])
     campaigns: list[Campaign] = field(default_factory=list[Campaign])
     web: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=12, trust_env=False))
+    gateways: list[str] = field(default_factory=list[str])
+    """Whom they call, in turn; by default the fleet's own."""
 
-    def _caller(self, key: str) -> Caller:
-        return Caller(self.fleet.gateways, key, self.web, self.wrongs)
+    def __post_init__(self) -> None:
+        """Nobody calls yet."""
+        self.gateways = self.gateways or self.fleet.gateways
+
+    def caller(self, key: str) -> Caller:
+        """Answer who calls with this key."""
+        return Caller(self.gateways, key, self.web, self.wrongs)
+
+    async def opened(self, name: str) -> Caller:
+        """Answer the caller of a fresh account."""
+        opened = await self.caller(self.fleet.keys.operator_token).call(
+            "POST", "/accounts", {"account": {"name": name}}
+        )
+        return self.caller(str(cast("Json", opened["api_key"])["plaintext"]))
 
     async def prepare(self) -> None:
         """Every campaign has its people, in batches, the first of which is dispatched."""
-        operator = self._caller(self.fleet.keys.operator_token)
-        callers: list[Caller] = []
-        for number in range(ACCOUNTS):
-            opened = await operator.call("POST", "/accounts", {"account": {"name": f"Account {number}"}})
-            callers.append(self._caller(str(cast("Json", opened["api_key"])["plaintext"])))
+        callers = [await self.opened(f"Account {number}") for number in range(ACCOUNTS)]
         await asyncio.gather(
             *(self._campaign(callers[number % ACCOUNTS], number) for number in range(len(self.script.people)))
         )
@@ -218,5 +228,5 @@ class Tenants:
                 campaign.id: await campaign.caller.get(f"/campaigns/{campaign.id}", gateway)
                 for campaign in self.campaigns
             }
-            for gateway in self.fleet.gateways
+            for gateway in self.gateways
         }

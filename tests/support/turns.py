@@ -10,6 +10,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 STORIES, ALONE = "stories", "alone"
 FILES_ALONE = (
     "test_a_killed_sender",
+    "test_a_rolling_upgrade",
     "test_a_trace",
     "test_an_import_survives",
     "test_everything_restarted",
@@ -17,6 +18,7 @@ FILES_ALONE = (
     "test_the_kill_loop",
     "test_the_runner",
     "test_the_ways_out",
+    "test_versions_side_by_side",
 )
 """Flows that start systems of their own. The others tell their stories on the systems that `tests/flows` shares."""
 ORDER = (

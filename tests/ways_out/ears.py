@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from threading import Event, Thread
@@ -33,6 +33,8 @@ class Ears:
     returns: int = 0
     """How often the stream was opened again."""
     webhook_url: str = ""
+    transport: Callable[[], httpx.AsyncBaseTransport | None] = lambda: None
+    """How the stream's reader reaches the url, if not directly."""
     _ready: Event = field(default_factory=Event)
     _end: asyncio.Event = field(default_factory=asyncio.Event)
     _loop: asyncio.AbstractEventLoop | None = None
@@ -69,7 +71,10 @@ class Ears:
         return 200
 
     async def _stream(self) -> None:
-        async with httpx.AsyncClient(base_url=self.url, timeout=BEGIN_SECONDS, trust_env=False) as client:
+        client = httpx.AsyncClient(
+            base_url=self.url, transport=self.transport(), timeout=BEGIN_SECONDS, trust_env=False
+        )
+        async with client:
             while True:
                 with suppress(httpx.HTTPError):
                     await self._read(client)

@@ -1,0 +1,208 @@
+"""An upgrade as the chart plays it, on one machine: every replica of every service replaced, while all of it is used.
+
+A Deployment of the chart has `maxSurge: 1, maxUnavailable: 0`: a new pod first, then, when it is ready, SIGTERM for an
+old one, and SIGKILL for whoever is still there after the grace. All Deployments are rolled at the same time. So each
+round here starts one more replica of all six, waits until they are ready, and asks six old ones to end. (Kubernetes
+begins the next round while the old ones end: it has more of each then, never less.)
+"""
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from outrider.local.services import SERVICES
+from tests.kill_loop import checks, record, recount
+from tests.kill_loop.fleet import REPLICAS, Fleet, replica
+from tests.kill_loop.loop import PLACE, STANDSTILL_SECONDS
+from tests.kill_loop.script import Script
+from tests.kill_loop.settling import Settling
+from tests.kill_loop.tenants import Caller, Tenants
+from tests.rollout.balancer import LINGER_SECONDS, URL, Gateway
+from tests.rollout.crowd import Crowd, Visitor
+from tests.rollout.hanging import Hanging
+from tests.rollout.hearers import Hearers
+
+GRACE_SECONDS: Final = 45.0
+"""As in the chart."""
+SHORT_SECONDS: Final = 1.0
+"""Less than a conversation of SMTP is given to end."""
+BLOWS: Final = 10
+"""Of a kill loop that would take as long as one roll-out: its script is used, without them."""
+LOOK_SECONDS: Final = 0.3
+VISITORS: Final = 4
+
+
+@dataclass(frozen=True)
+class Ordeal:
+    """What is to happen."""
+
+    sends: int
+    rollouts: int
+    seed: int
+
+    @property
+    def script(self) -> Script:
+        """Answer who is written to, and when."""
+        return replace(Script.of(self.seed, BLOWS * self.rollouts, self.sends), blows=(), holds=())
+
+
+@dataclass
+class Verdict:
+    """What came of it."""
+
+    replaced: int = 0
+    killed: Sequence[str] = ()
+    """Who was still there after the grace of the chart."""
+    sends: int = 0
+    unknown: int = 0
+    answers: int = 0
+    parting: int = 0
+    late: int = 0
+    hung: Sequence[str] = ()
+    """How the letter whose sender was killed is listed."""
+    broken: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    seconds: float = 0.0
+
+    @property
+    def problems(self) -> list[str]:
+        """Every sentence about something that was broken."""
+        return [f"{name}: {problem}" for name, found in self.broken.items() for problem in found]
+
+    def figures(self) -> dict[str, object]:
+        """Answer what the last line says."""
+        counts = {name: len(self.broken.get(name, [])) for name in ("refused", "lost", "doubled", "over_limit")}
+        shown = ("replaced", "sends", "answers", "parting", "late", "unknown")
+        return {**{name: getattr(self, name) for name in shown}, **counts, "seconds": round(self.seconds)}
+
+
+async def run(ordeal: Ordeal, console: Console) -> Verdict:
+    """Answer the verdict; data and logs stay where something was broken, and the console says where."""
+    path = Path(tempfile.mkdtemp(prefix="outrider-rollout-", dir=PLACE))
+    verdict, began = Verdict(), time.monotonic()
+    try:
+        with ExitStack() as stack:
+            most = REPLICAS * (ordeal.rollouts + 1) + REPLICAS
+            fleet = Fleet(path, ordeal.script, SERVICES, {"OUTRIDER_LINGER_SECONDS": f"{LINGER_SECONDS:g}"}, most)
+            stack.callback(fleet.stop)
+            await fleet.start()
+            await _Run(fleet, stack.enter_context(Crowd()), ordeal, verdict, console).go()
+            fleet.stop_services()  # all is counted: nobody need end in order
+            console.print(f"{time.monotonic() - began:5.0f} s  counted")
+        console.print(f"{time.monotonic() - began:5.0f} s  ended")
+    finally:
+        verdict.seconds = time.monotonic() - began
+        if verdict.problems or not verdict.sends:
+            console.print(f"data and logs: {path}/", markup=False)
+        else:
+            shutil.rmtree(path)
+    return verdict
+
+
+@dataclass
+class _Run:
+    fleet: Fleet
+    crowd: Crowd
+    ordeal: Ordeal
+    verdict: Verdict
+    console: Console
+    began: float = field(default_factory=time.monotonic)
+
+    async def go(self) -> None:
+        """Everything happened, and the verdict says what came of it."""
+        for number in range(1, REPLICAS + 1):
+            self._behind_the_balancer(number)
+        await self.crowd.do(self.crowd.gateways.all_ready())
+        tenants = Tenants(self.fleet, self.ordeal.script, web=self.crowd.client(), gateways=[URL])
+        await self.crowd.do(tenants.prepare())
+        keys = [(await self.crowd.do(tenants.opened(f"Visitor {number}"))).key for number in range(VISITORS)]
+        visitors = [Visitor(self.crowd, key, pinned=bool(number % 2)) for number, key in enumerate(keys)]
+        log = await record.log(self.fleet.site.database_url)
+        hearers = await Hearers.listening(self.fleet, self.crowd, tenants.campaigns[0], log)
+        self._say("everything runs and is used")
+        begun = [self.crowd.begin(work) for work in (tenants.dispatch_all(), *(one.visit() for one in visitors))]
+        for round_ in range(REPLICAS * self.ordeal.rollouts):
+            self._replace(round_ + 1, GRACE_SECONDS, SERVICES)
+        self.verdict.killed = [said for said in self.fleet.said if said.endswith("killed")]
+        for visitor in visitors:
+            visitor.enough = True
+        for work in begun:
+            await asyncio.wrap_future(work)
+        await self._settled()
+        await self._cut_short(await self.crowd.do(tenants.opened("Hanging")))
+        await self._check(tenants, visitors, hearers)
+
+    async def _cut_short(self, caller: Caller) -> None:
+        """Senders are given less time than the conversation takes that one of them is in."""
+        hanging = await self.crowd.do(Hanging.begun(self.crowd, caller))
+        rolled = REPLICAS * self.ordeal.rollouts
+        for number in range(rolled + 1, rolled + REPLICAS + 1):
+            self._replace(number, SHORT_SECONDS, ["sender"])
+        await self._settled()
+        self.verdict.hung = [str(one["state"]) for one in await self.crowd.do(hanging.listed())]
+        if hanging.dots() != 1:
+            self.verdict.broken["hanging"] = [f"the letter was sent {hanging.dots()} times"]
+
+    def _replace(self, number: int, grace_seconds: float, services: Sequence[str]) -> None:
+        """The next ones are ready, and these were asked to end."""
+        fresh = number + REPLICAS
+        self.fleet.surge(fresh, services)
+        if "api" in services:
+            self._behind_the_balancer(fresh)
+            url = self.fleet.url(number)
+            (gateway,) = [one for one in self.crowd.gateways.members if one.url == url]
+            gateway.asked_at = time.monotonic()
+        began = time.monotonic()
+        self.fleet.retire(number, grace_seconds, services)
+        self.verdict.replaced += len(services)
+        self._say(f"number {number} of {', '.join(services)} ended within {time.monotonic() - began:.1f} s")
+
+    def _behind_the_balancer(self, number: int) -> None:
+        url, health = self.fleet.url(number), self.fleet.health[replica("api", number)]
+        self.crowd.gateways.members.append(Gateway(url, health))
+
+    async def _settled(self) -> None:
+        """Nothing is left to do anywhere. Raises TimeoutError where nothing moves any more."""
+        left: Sequence[str] = ["all of it"]
+        moved = time.monotonic()
+        while left:
+            before, left = left, await Settling(self.fleet).left()
+            moved = time.monotonic() if left != before else moved
+            if time.monotonic() > moved + STANDSTILL_SECONDS:
+                raise TimeoutError("; ".join(left))
+            await asyncio.sleep(LOOK_SECONDS)
+        self._say("nothing is left to do")
+
+    async def _check(self, tenants: Tenants, visitors: Sequence[Visitor], hearers: Hearers) -> None:
+        """The records are read, and what everybody was told is held against them."""
+        sink = record.sink(self.fleet.site.sandbox_home, self.fleet.keys.hash_key)
+        log = await record.log(self.fleet.site.database_url)
+        gateways, verdict = self.crowd.gateways, self.verdict
+        verdict.sends, verdict.unknown = len(sink.letters), len(checks.unknown(log))
+        verdict.answers, verdict.parting, verdict.late = gateways.answers, gateways.parting, gateways.late
+        heard = await hearers.end(log)
+        self._say("everything was heard")
+        keys = [wrong for one in visitors for wrong in await self.crowd.do(one.differences())]
+        pages = await self.crowd.do(tenants.statistics())
+        await self.crowd.do(tenants.web.aclose())
+        verdict.broken |= {
+            "refused": gateways.broken,
+            "answers": tenants.wrongs,
+            "doubled": list(checks.doubled(log, sink)),
+            "lost": list(checks.lost(log, sink)),
+            "unexplained": list(checks.unexplained(log, self.fleet.struck)),
+            "over_limit": list(checks.over_limit(log, sink)),
+            "statistics": list(recount.differences(log, pages)),
+            "keys": keys,
+            "ways out": list(heard),
+        }
+
+    def _say(self, line: str) -> None:
+        self.console.print(f"{time.monotonic() - self.began:5.0f} s  {line}", markup=False)
