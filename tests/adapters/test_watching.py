@@ -9,13 +9,16 @@ import pytest
 
 from outrider.events.leases import take
 from outrider.events.mailbox import MailboxOpened, MailboxRefused
-from outrider.reply_watcher.watching import Watchers
+from outrider.reply_watcher import watching
+from outrider.reply_watcher.watching import LATE_SECONDS, Watchers
 from tests.kernel.until import until
 from tests.support.inbox import ANN, PASSWORD, Inbox, inbox, reply
 from tests.support.mail import imap_server
 from tests.support.scripted_imap import HANG, Flood, scripted
+from tests.support.shown import shown
 
 EVE = "eve@sales.example"
+STATES = ("watched", "late", "refused", "unwatched")
 REFUSED = {
     "reply": "[AUTHENTICATIONFAILED] Invalid authentication credentials.",
     "advice": "Check user name and password. "
@@ -105,16 +108,25 @@ async def test_a_mailbox_that_floods_or_hangs_delays_no_other(box: Inbox) -> Non
             await until("it floods on", lambda: flood.searched > before)
 
 
-async def test_a_wrong_password_is_told_and_not_repeated_until_it_changes_and_hurts_no_other(box: Inbox) -> None:
+async def test_a_wrong_password_is_told_and_not_repeated_until_it_changes_and_hurts_no_other(
+    box: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await box.add(uuid4(), EVE, mailbox=uuid4())
     await box.changed(box.credential, "wrong")
-    async with running(box.watchers()):
+    watchers = box.watchers()
+    async with running(watchers):
 
         async def told() -> bool:
             return await error(box) == REFUSED
 
         await until("the server's words are kept", told)
         await answered(box, 1, EVE)
+        await watchers.measure()
+        assert [shown("outrider_mailboxes", state=state) for state in STATES] == [2, 0, 1, 0]
+        assert shown("outrider_mailbox_scan_age_seconds") == pytest.approx(0, abs=LATE_SECONDS)
+        monkeypatch.setattr(watching, "LATE_SECONDS", -1.0)
+        await watchers.measure()
+        assert [shown("outrider_mailboxes", state=state) for state in STATES] == [2, 1, 1, 0]
         await answered(box, 2, EVE)
         assert box.server.connections == 2
         await box.changed(box.credential, PASSWORD)

@@ -3,12 +3,13 @@
 from collections.abc import Generator
 from typing import Final, cast
 
+import httpx
 import pytest
 
 from tests.support.client import Json, until
 from tests.support.collector import Collector, Told, collecting, ways
 from tests.support.story import Begin, Story
-from tests.support.system import StartSystem
+from tests.support.system import StartSystem, System
 
 SERVICES: Final = ("sender", "dispatcher", "api", "webhooks")
 DISPATCH: Final = "POST /campaigns/{campaign_id}/dispatch"
@@ -64,6 +65,12 @@ async def test_a_dispatch_can_be_followed_to_the_mail_and_the_webhook(
     for mark in (MARK, MARK.lower(), story.from_domain, story.to_domain, *secrets):
         assert mark.encode() not in told, mark
 
+    asked = {name: metrics(system, name) for name in SERVICES}
+    assert 'outrider_quota_messages{of="used"}' in asked["dispatcher"]
+    assert 'outrider_webhook_attempts_total{outcome="taken"}' in asked["webhooks"]
+    assert "outrider_webhook_first_attempt_seconds_count 0.0" not in asked["webhooks"]
+    assert "outrider_webhook_late_seconds 0.0" in asked["webhooks"]
+
     collector.hangs.set()
     mailed(story, "others")
     system.stop(120)
@@ -76,6 +83,11 @@ def mailed(story: Story, name: str) -> None:
     people = [story.person(f"{name}a", company=name), story.person(f"{name}b+refused")]
     campaign = story.dispatched(people, credentials=[story.credential(name.lower(), from_name=name)])
     story.client.until(campaign, "mailed", lambda shown: shown.totals.sent == len(people))
+
+
+def metrics(system: System, name: str) -> str:
+    """What a process shows."""
+    return httpx.get(f"http://127.0.0.1:{system.site.ports[f'{name} health']}/metrics", trust_env=False).text
 
 
 def _way(collector: Collector, name: str) -> list[Told]:

@@ -10,6 +10,7 @@ import pytest
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
+from outrider.api.relay import relaying
 from outrider.api.relay.relaying import Relay
 from outrider.events.bus import EVENTS_STREAM
 from outrider.events.errors import Unavailable
@@ -20,6 +21,7 @@ from outrider.events.publication import Place, Publication, Publishable
 from tests.kernel.until import running, until
 from tests.support.kernel import ACCOUNT, Kernel, changed, kernel
 from tests.support.servers import Server
+from tests.support.shown import shown
 
 
 @asynccontextmanager
@@ -97,8 +99,12 @@ async def test_a_killed_server_and_a_lost_stream_are_made_up_for(
         async with running(kept_up(relay)):
             await record(found, 10)
             await all_there(found, bus_url)
+            await relay.measure()
+            assert shown("outrider_reader_lag_events", reader="api.relay") == 0
             nats_server.kill()
             await record(found, 700)
+            await relay.measure()
+            assert shown("outrider_reader_lag_events", reader="api.relay") == 700
             nats_server.revive()
             await all_there(found, bus_url)
             await client.jetstream().delete_stream(EVENTS_STREAM)
@@ -106,7 +112,9 @@ async def test_a_killed_server_and_a_lost_stream_are_made_up_for(
             await all_there(found, bus_url)
 
 
-async def test_of_two_relays_one_is_at_work_and_the_other_follows(urls: Mapping[str, str], bus_url: str) -> None:
+async def test_of_two_relays_one_is_at_work_and_the_other_follows(
+    urls: Mapping[str, str], bus_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with kernel(urls) as found, connected(bus_url) as client:
         one, two = (Relay(found.log, found.pool, Publication(lambda: client, bus_url)) for _ in range(2))
         async with running(kept_up(two)):
@@ -117,6 +125,10 @@ async def test_of_two_relays_one_is_at_work_and_the_other_follows(urls: Mapping[
             for relay in (one, two):  # whichever it was hands over, as a process that ends does
                 await relay.stop()
         await record(found, 50)
+        monkeypatch.setattr(relaying, "LEASE_SECONDS", -1.0)
+        await one.measure()
+        assert shown("outrider_reader_lag_events", reader="api.relay") is None, "it is another's turn"
+        monkeypatch.undo()
         third = Relay(found.log, found.pool, Publication(lambda: client, bus_url))
         async with running(kept_up(third)):
             await all_there(found, bus_url)

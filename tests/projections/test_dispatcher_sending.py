@@ -10,6 +10,7 @@ import pytest
 
 from outrider.dispatcher.credential import BounceFacts
 from outrider.dispatcher.facts import bounce_facts
+from outrider.dispatcher.quota_use import SHARES, measure_quota
 from outrider.dispatcher.telling import OUTSTANDING
 from outrider.events.account import OpenAccount
 from outrider.events.campaign import (
@@ -40,6 +41,7 @@ from outrider.events.enrollment import EnrollmentBounced, EnrollmentFinished, En
 from outrider.events.ids import new_id
 from outrider.events.inbound import OptOutReceived
 from tests.support.dispatcher import Office, fields_of, office
+from tests.support.shown import shown
 
 AT_ONCE = (StepPlan(position=1, delay_minutes=0, thread=False), StepPlan(position=2, delay_minutes=0, thread=True))
 ONE = AT_ONCE[:1]
@@ -347,6 +349,9 @@ async def test_no_more_is_told_than_the_credential_has_left_today(found: Office)
 
     await found.until("two are settled", all_settled)
     assert found.told == []
+    await measure_quota(found.desk)
+    assert [shown("outrider_quota_messages", of=of) for of in ("used", "limit")] == [2, 2]
+    assert [shown("outrider_quota_credentials", share=share) for share in SHARES.values()] == [0, 0, 0, 1, 0]
 
 
 async def test_an_account_with_more_than_can_be_told_keeps_no_other_waiting(found: Office) -> None:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID, uuid5
 
 from outrider.api.webhooks.deliveries import deliveries
+from outrider.api.webhooks.lateness import LATE
 from outrider.events.database import Pool, Row, connect
 from outrider.events.ids import new_id
 from outrider.events.projector import Reader
@@ -17,7 +19,7 @@ from outrider.events.webhook import (
     WebhookRemoved,
     WebhookTestRequested,
 )
-from tests.support.api_events import ACCOUNT, Facts, enrollment, facts
+from tests.support.api_events import ACCOUNT, START, Facts, enrollment, facts
 
 HOOK, OTHER = UUID(int=1), UUID(int=2)
 
@@ -84,6 +86,31 @@ async def test_an_endpoint_gets_one_delivery_of_each_event_that_it_wants(urls: M
         await work.execute("delete from checkpoints")
         await filled(found, work, 3)
         assert await rows(work, HOOK) == hook, "a second time adds nothing"
+        await work.close()
+
+
+async def test_what_is_late_is_what_an_endpoint_that_is_well_waits_for(urls: Mapping[str, str]) -> None:
+    async with facts(urls) as found:
+        work = await connect(urls["outrider_api"], "api_work", size=2)
+        now = START
+        for webhook in (HOOK, OTHER):
+            await registered(found, webhook, "*")
+            test = WebhookTestRequested(webhook_id=webhook, test_id=new_id())
+            await found.record("api", f"webhook-{webhook}", test)
+        await filled(found, work)
+
+        async def late() -> float:
+            seconds: float = await work.fetchval(LATE, now, now)
+            return round(seconds)
+
+        await work.execute("update todos set due_at = $1", now + timedelta(seconds=1))
+        assert await late() == 0
+        await work.execute("update todos set due_at = $1", now - timedelta(seconds=70))
+        await work.execute("update todos set due_at = due_at - interval '1 day' where lane = $1", OTHER)
+        await work.execute("update endpoints set consecutive_failures = 1 where webhook_id = $1", OTHER)
+        assert await late() == 70
+        await work.execute("update todos set not_before = $1 where lane = $2", now + timedelta(seconds=9), HOOK)
+        assert await late() == 0, "somebody is at it"
         await work.close()
 
 

@@ -22,7 +22,7 @@ from outrider.events.errors import NotYet, Unavailable
 from outrider.events.message import Command, Job, Message
 from outrider.events.streams import COMMANDS_STREAM, EVENTS_STREAM, MAX_DELIVER, SERVICES, consumer, declare
 from outrider.events.taking import LOST, Ack, Answer, Nak, Taking, Term
-from outrider.events.telemetry import logger
+from outrider.events.telemetry import MESSAGES_DEAD, logger
 from outrider.events.tracing import SpanKind, step, trace_context, traced
 
 __all__ = [
@@ -337,6 +337,7 @@ class Bus:
             await self.broker.publish(text, subject, stream=COMMANDS_STREAM, timeout=PUBLISH_SECONDS)
         except Exception as error:  # noqa: BLE001  # whatever it is, the message is answered
             if delivered >= MAX_DELIVER:
+                MESSAGES_DEAD.labels(what).inc()
                 _log.exception("message.dead", subject=subject, delivered=delivered)
                 return Term()  # the row that told it tells it again
             _log.warning("message.failed", subject=subject, error=repr(error)[:300])

@@ -1,7 +1,7 @@
 """What a process shows of its readers and to-dos, for health and metrics: measured when somebody asks."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from outrider.events.clock import Clock
 from outrider.events.database import Pool, heed_cancellation, passing
@@ -19,6 +19,8 @@ from outrider.events.telemetry import (
 from outrider.events.todo import Drain
 
 SECONDS = 2.0
+MORE_SECONDS = 10.0
+"""What a service measures beside is at most so old: a probe asks more often."""
 GAUGES = (READER_LAG, READER_LAG_SECONDS, TODOS_DEAD, TODOS_DUE, TODOS_LATE_SECONDS)
 DUE = """
 select k.kind, count(d.due_at) as due,
@@ -47,13 +49,23 @@ Figures = Mapping[str, Sequence[Mapping[str, str | int | float]]]
 class Gauging:
     """The figures of one process."""
 
-    def __init__(self, log: Log, work: Pool, clock: Clock, readers: Sequence[Reader], drains: Sequence[Drain]) -> None:
-        """`work` is the schema whose to-dos are drained."""
+    def __init__(  # noqa: PLR0913, PLR0917  # what there is to measure
+        self,
+        log: Log,
+        work: Pool,
+        clock: Clock,
+        readers: Sequence[Reader],
+        drains: Sequence[Drain],
+        more: Sequence[Callable[[], Awaitable[None]]] = (),
+    ) -> None:
+        """`work` is the schema whose to-dos are drained; `more` are the service's own figures."""
         self._log = log
         self._work = work
         self._clock = clock
         self._readers = readers
         self._drains = drains
+        self._more = more
+        self._measured_at = -MORE_SECONDS
 
     async def measure(self) -> Figures:
         """Each reader's lag and each kind's due to-dos, in the metrics too; nothing where they cannot be had.
@@ -64,6 +76,7 @@ class Gauging:
             READER_STOPPED.labels(reader.projection.name).set(reader.failed is not None)
         try:
             async with asyncio.timeout(SECONDS):
+                await self._measure_more()
                 return {"readers": [await self._lag(one) for one in self._readers], "todos": await self._due()}
         except Exception as error:  # noqa: BLE001  # a bug in a figure makes nobody unready
             heed_cancellation()
@@ -72,6 +85,13 @@ class Gauging:
             for gauge in GAUGES:
                 gauge.clear()
             return {}
+
+    async def _measure_more(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._measured_at >= MORE_SECONDS:
+            for measure in self._more:
+                await measure()
+            self._measured_at = now
 
     async def _lag(self, reader: Reader) -> Mapping[str, str | int | float]:
         """Compare where the tables are, whoever brought them there, with the log."""

@@ -49,6 +49,8 @@ class Service:
         self.readers: list[Reader] = []
         self.drains: list[Drain] = []
         self.loops: list[Loop] = []
+        self.figures: list[Loop] = []
+        """Each sets gauges of the service's own; called when somebody asks for metrics, at most every 10 s."""
         self.stopping: list[Loop] = []
         """Called first when the process is asked to stop, in order: claim nothing new."""
         self.log_pool: Pool
@@ -98,7 +100,7 @@ class Service:
         A reader or loop that fails is shown by health, and what does not depend on it goes on. Raises Unavailable where
         the bus has no streams.
         """
-        gauging = Gauging(self.log, self.work, self.clock, self.readers, self.drains)
+        gauging = Gauging(self.log, self.work, self.clock, self.readers, self.drains, self.figures)
         health = HealthServer(self.settings.health_listen, self.trouble, gauging.measure, self.stop.is_set)
         await health.start()
         loops: list[Loop] = [

@@ -6,7 +6,7 @@ import sys
 from typing import cast
 
 import structlog
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
 from outrider.events.tracing import export_spans, trace_id
 
@@ -23,6 +23,31 @@ ENGAGEMENTS_LEFT_OUT = Counter(
     "outrider_engagements_left_out_total", "Opens and clicks of messages that have as many recorded already.", ["kind"]
 )
 SENDS = Counter("outrider_sends_total", "Claimed messages whose outcome this process recorded, by event.", ["outcome"])
+QUOTA_MESSAGES = Gauge("outrider_quota_messages", "Today's, of mail accounts that sent any: used, and limit.", ["of"])
+QUOTA_CREDENTIALS = Gauge("outrider_quota_credentials", "Those mail accounts, by the share that is used.", ["share"])
+MAILBOX_STATES = Gauge(
+    "outrider_mailboxes", "Mailboxes by state: watched by this process, late, refused, unwatched.", ["state"]
+)
+MAILBOX_AGE_SECONDS = Gauge(
+    "outrider_mailbox_scan_age_seconds", "Since the last scan of the one for which it is longest."
+)
+INBOUND = Counter(
+    "outrider_inbound_total", "Messages that answer one of ours, by the event recorded of them.", ["kind"]
+)
+WEBHOOK_LATE_SECONDS = Gauge(
+    "outrider_webhook_late_seconds", "Since when a delivery is due to an endpoint that is well."
+)
+WEBHOOK_FIRST_SECONDS = Histogram(
+    "outrider_webhook_first_attempt_seconds",
+    "From the recording of an event to the first attempt to deliver it.",
+    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
+)
+WEBHOOK_ATTEMPTS = Counter(
+    "outrider_webhook_attempts_total", "Attempts by outcome: taken, failed, given_up.", ["outcome"]
+)
+MESSAGES_DEAD = Counter(
+    "outrider_messages_dead_total", "Messages of NATS that failed 20 times, by what took them.", ["what"]
+)
 COMMANDS = Counter("outrider_commands_total", "Commands decided, by kind and HTTP status.", ["kind", "status"])
 SPANS = Counter("outrider_spans_total", "Spans for the collector of traces: exported, or lost.", ["outcome"])
 

@@ -1,10 +1,13 @@
 """The dispatcher: decides, plans and schedules. ``python -m outrider.dispatcher``."""
 
+from functools import partial
+
 from outrider.dispatcher.desk import Desk
 from outrider.dispatcher.draining import drains
 from outrider.dispatcher.handlers import handlers
 from outrider.dispatcher.mx import MxResolver
 from outrider.dispatcher.projections import facts
+from outrider.dispatcher.quota_use import measure_quota
 from outrider.dispatcher.todos import todos
 from outrider.events.service import Service, main
 
@@ -17,6 +20,7 @@ async def build(service: Service) -> None:
     every = drains(desk, service.bus, MxResolver(service.settings.dns))
     for drain in every:
         service.drain(drain, todos_reader)
+    service.figures.append(partial(measure_quota, desk))
     service.bus.serve("dispatcher", handlers(desk, {drain.kind: drain for drain in every}), facts_reader.reach)
 
 

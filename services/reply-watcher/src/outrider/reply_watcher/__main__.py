@@ -26,6 +26,7 @@ async def build(service: Service) -> None:
     service.bus.serve("reply_watcher", {ReclassifyInbound: correcting.on_reclassify}, reader.reach)
     service.bus.answer("verify.imap", Verifying(access).verify)
     service.loops.append(watchers.run)
+    service.figures.append(watchers.measure)
     service.stopping.append(watchers.stop)
 
 

@@ -9,7 +9,7 @@ from outrider.events.clock import Clock
 from outrider.events.database import Pool
 from outrider.events.log import Appended, Log, Write
 from outrider.events.message import Json
-from outrider.events.telemetry import logger
+from outrider.events.telemetry import INBOUND, logger
 from outrider.events.vault import get
 from outrider.reply_watcher.classifying import HumanReply, Verdict, classify
 from outrider.reply_watcher.inbound import Match, observe, stream
@@ -57,6 +57,8 @@ class Recorder:
         await self._vault.execute(KEEP_WORDS, match.contact_id, f"inbound-{cause}", words, account)
         appended = await self._log.append(account, Write(stream(match), None, events, cause))
         new = isinstance(appended, Appended)
+        if new:
+            INBOUND.labels(events[0].name).inc()
         _log.info("inbound", kind=events[0].name, enrollment=str(match.enrollment_id), repeated=not new)
         return int(new)
 

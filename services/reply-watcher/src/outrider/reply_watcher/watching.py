@@ -3,12 +3,13 @@
 import asyncio
 import random
 from collections.abc import Collection, Sequence
+from time import monotonic
 from typing import NoReturn
 from uuid import UUID, uuid4
 
 from outrider.events.database import Pool, Row, passing
 from outrider.events.leases import release, take_all
-from outrider.events.telemetry import logger
+from outrider.events.telemetry import MAILBOX_AGE_SECONDS, MAILBOX_STATES, logger
 from outrider.reply_watcher.access import Access
 from outrider.reply_watcher.imap_values import AuthFailed, MailboxFailed, backoff_seconds, refused_seconds
 from outrider.reply_watcher.scanning import Scan, Scanner, Watched
@@ -17,6 +18,8 @@ LEASE_SECONDS = 20.0
 LOOK_SECONDS = 1.0
 BEGUN_AT_ONCE = 50
 """New watches a look: a thousand log-ins in one second would be turned away."""
+LATE_SECONDS = 600.0
+"""A mailbox whose last good scan is longer ago is late."""
 LULL_SECONDS = 0.2
 """Between a ring and the scan: what comes in a burst is read at once, and a bell that never stops costs little."""
 HELD = "select name from log.leases where name = any($1) and holder <> $2 and until > clock_timestamp()"
@@ -35,6 +38,10 @@ class Watch:
         self._poll_seconds = poll_seconds
         self._failures = 0
         """Since the last scan that went well."""
+        self.scanned_at = monotonic()
+        """When that was, or when this watch began."""
+        self.refused = False
+        """Whether the log-in was refused since: that waits for its owner."""
 
     async def run(self) -> None:
         """Sessions one after the other, with back-off between those that fail, for ever."""
@@ -49,6 +56,7 @@ class Watch:
             await self._scans()
         except MailboxFailed as failed:
             self._failures += 1
+            self.refused = isinstance(failed, AuthFailed)
             wait = refused_seconds if isinstance(failed, AuthFailed) else backoff_seconds
             seconds = wait(self._failures)
             _log.warning("mailbox.failed", mailbox=mailbox_id, kind=type(failed).__name__, again_seconds=seconds)
@@ -68,7 +76,7 @@ class Watch:
             scan = Scan(self._watched, mailbox, await self._access.own_addresses(self._watched), session)
             while True:
                 await self._scanner.scan(scan)
-                self._failures = 0
+                self._failures, self.refused, self.scanned_at = 0, False, monotonic()
                 await session.wait(self._poll_seconds * random.uniform(0.9, 1.1))  # noqa: S311  # jitter
                 await asyncio.sleep(LULL_SECONDS)
 
@@ -85,6 +93,7 @@ class Watchers:
         self._poll_seconds = poll_seconds
         self._me = uuid4()
         self._tasks: dict[UUID, tuple[Watched, asyncio.Task[None]]] = {}
+        self._watches: dict[UUID, Watch] = {}
         self._renewed = 0.0
         self._stopped = False
 
@@ -107,6 +116,15 @@ class Watchers:
         self._stopped = True
         await self._end(list(self._tasks))
 
+    async def measure(self) -> None:
+        """The gauges say how the mailboxes stand that this process watches; `_look` counts those of nobody."""
+        now, watches = monotonic(), [self._watches[one] for one in self._tasks]
+        ages = [now - watch.scanned_at for watch in watches if not watch.refused]
+        MAILBOX_STATES.labels("watched").set(len(watches))
+        MAILBOX_STATES.labels("refused").set(len(watches) - len(ages))
+        MAILBOX_STATES.labels("late").set(sum(age > LATE_SECONDS for age in ages))
+        MAILBOX_AGE_SECONDS.set(max(ages, default=0.0))
+
     async def _look(self) -> None:
         """The watches are those that should be, as far as other replicas leave them to this one."""
         wanted = shared(await self._tables.fetch(MAILBOXES))
@@ -117,13 +135,16 @@ class Watchers:
         free = [watched for mailbox, watched in wanted.items() if mailbox not in self._tasks]
         rows = await self._log.fetch(HELD, [_lease(watched.mailbox_id) for watched in free], self._me)
         held = {str(row["name"]) for row in rows}
-        next_ones = [watched for watched in free if _lease(watched.mailbox_id) not in held][:BEGUN_AT_ONCE]
+        nobodys = [watched for watched in free if _lease(watched.mailbox_id) not in held]
+        next_ones = nobodys[:BEGUN_AT_ONCE]
+        MAILBOX_STATES.labels("unwatched").set(len(nobodys) - len(next_ones))
         mine = await self._take([watched.mailbox_id for watched in next_ones])
         for watched in next_ones:
             if watched.mailbox_id in mine and not self._stopped:
                 watch = Watch(watched, self._access, self._scanner, self._poll_seconds)
                 task = asyncio.create_task(watch.run(), name=f"watch {watched.mailbox_id}")
                 self._tasks[watched.mailbox_id] = watched, task
+                self._watches[watched.mailbox_id] = watch
 
     async def _take(self, mailboxes: Collection[UUID]) -> Collection[UUID]:
         """Those of these whose lease is ours for the next while."""
@@ -143,6 +164,8 @@ class Watchers:
     async def _end(self, mailboxes: Collection[UUID]) -> None:
         """These watches are over, and their leases free."""
         tasks = [self._tasks.pop(mailbox)[1] for mailbox in mailboxes if mailbox in self._tasks]
+        for mailbox in mailboxes:
+            self._watches.pop(mailbox, None)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

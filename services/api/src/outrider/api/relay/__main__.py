@@ -11,6 +11,7 @@ async def build(service: Service) -> None:
     relay = Relay(service.log, service.log_pool, publication)
     service.bus.on_ring(relay.ring)
     service.loops.append(relay.run)
+    service.figures.append(relay.measure)
     service.stopping.append(relay.stop)
 
 

@@ -50,6 +50,8 @@ class Relay:
         self._me = uuid4()
         self._bell = asyncio.Event()
         self._held_at = 0.0
+        self._place: Place | None = None
+        """How far it is, while it is this replica's turn."""
         self._stopped = False
 
     def ring(self) -> None:
@@ -64,6 +66,17 @@ class Relay:
                 await self._relay()
             await asyncio.sleep(WAIT_SECONDS)
 
+    async def measure(self) -> None:
+        """The gauges say how far the publication is behind the log, at the replica whose turn it is."""
+        if self._place is None or time.monotonic() - self._held_at > LEASE_SECONDS:
+            for gauge in (READER_LAG, READER_LAG_SECONDS):
+                with suppress(KeyError):
+                    gauge.remove(LEASE)
+            return
+        behind = await self._log.behind(self._place.position)
+        READER_LAG.labels(LEASE).set(behind.events)
+        READER_LAG_SECONDS.labels(LEASE).set(behind.seconds)
+
     async def stop(self) -> None:
         """Another replica may go on at once."""
         self._stopped = True
@@ -72,13 +85,13 @@ class Relay:
     async def _relay(self) -> None:
         place = await self._begin()
         while await self._held():
+            self._place = place
             self._bell.clear()
             rows = await self._pool.fetch(AFTER, place.position, BATCH)
             if rows:
                 place = await self._publication.publish([_publishable(row) for row in rows], place)
                 _count(rows)
                 continue
-            await self._gauge(place)
             with suppress(TimeoutError):
                 async with asyncio.timeout(WAIT_SECONDS):
                     await self._bell.wait()
@@ -99,11 +112,6 @@ class Relay:
             return False
         self._held_at = now
         return True
-
-    async def _gauge(self, place: Place) -> None:
-        behind = await self._log.behind(place.position)
-        READER_LAG.labels(LEASE).set(behind.events)
-        READER_LAG_SECONDS.labels(LEASE).set(behind.seconds)
 
 
 def _publishable(row: Row) -> Publishable:

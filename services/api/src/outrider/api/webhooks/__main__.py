@@ -1,9 +1,12 @@
 """The webhooks process of the api service: ``python -m outrider.api.webhooks``, in any number of replicas."""
 
+from functools import partial
+
 from outrider.api.projections import tables
 from outrider.api.public_events import Showing
 from outrider.api.webhooks.deliveries import KIND, deliveries
 from outrider.api.webhooks.delivering import CLAIMED, LEASE_SECONDS, Delivering
+from outrider.api.webhooks.lateness import measure_lateness
 from outrider.api.webhooks.posting import Poster
 from outrider.events.service import Service, main
 from outrider.events.todo import Drain
@@ -38,6 +41,7 @@ async def build(service: Service) -> None:
     )
     delivering.then.append(service.drain(drain, filled).ring)
     service.loops.append(delivering.sweep_for_ever)
+    service.figures.append(partial(measure_lateness, service.work, service.clock))
     service.stopping.append(delivering.stop)
 
 

@@ -11,7 +11,7 @@ import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -33,7 +33,7 @@ from outrider.events.ids import new_id
 from outrider.events.log import Log
 from outrider.events.message import Json
 from outrider.events.reading import COLUMNS, recorded
-from outrider.events.telemetry import logger
+from outrider.events.telemetry import WEBHOOK_ATTEMPTS, WEBHOOK_FIRST_SECONDS, logger
 from outrider.events.todo import Todo
 from outrider.events.tracing import SpanKind, StatusCode, follows
 from outrider.events.vault import Opener, Unsealable
@@ -81,6 +81,8 @@ class _Job:
     secrets: Sequence[str]
     """Its own and each former one until its day is over; none where they cannot be opened."""
     payload: Json
+    recorded_at: datetime | None
+    """When the event was; None of what is tried once more, or is no event."""
 
 
 @dataclass(slots=True)
@@ -185,9 +187,17 @@ class Delivering:
         rows = await self._showing.log_pool.fetch(EVENTS, list({todo.ordinal for todo in todos}), account)
         shown = await self._showing.show(account, [recorded(row) for row in rows if row["type"] not in OWN])
         payloads = {event.position: event.payload for event in shown}
+        times = {row["position"]: row["recorded_at"] for row in rows}
         payloads |= {todo.ordinal: _test(todo) for todo in todos if todo.data["type"] == TEST}
         return [
-            _Job(todo, lane, endpoints[lane]["url"], secrets[lane], payloads[todo.ordinal])
+            _Job(
+                todo,
+                lane,
+                endpoints[lane]["url"],
+                secrets[lane],
+                payloads[todo.ordinal],
+                None if _was_tried(todo) else times.get(todo.ordinal),
+            )
             for todo in todos
             if (lane := todo.lane) is not None and lane in endpoints and todo.ordinal in payloads
         ]
@@ -208,11 +218,14 @@ class Delivering:
         except TimeoutError:
             await self._noted(job, self._work.execute(GIVEN_BACK, KIND, job.todo.key))
             return
+        if job.recorded_at is not None:
+            WEBHOOK_FIRST_SECONDS.observe((self._clock.real() - job.recorded_at).total_seconds())
         try:
             outcome = await self._traced(job)
         finally:
             places.release()
         if outcome.error is None:
+            WEBHOOK_ATTEMPTS.labels("taken").inc()
             await self._noted(job, self._notes.delivered(job.todo.key, job.webhook_id, outcome.status))
         else:
             await self._noted(job, self._failed(job, outcome, outcome.error))
@@ -251,6 +264,7 @@ class Delivering:
         todo, now = job.todo, self._clock.real()
         gone = outcome.status == patience.GONE
         seconds = None if gone else patience.delay_seconds(todo.attempts + 1, random.random())  # noqa: S311  # jitter
+        WEBHOOK_ATTEMPTS.labels("given_up" if seconds is None else "failed").inc()
         again = None if seconds is None else now + timedelta(seconds=seconds)
         _log.info("webhook.failed", key=todo.key, webhook_id=str(job.webhook_id), status=outcome.status, error=error)
         await self._work.execute(FAILED, KIND, todo.key, outcome.status, error, again)
@@ -269,6 +283,11 @@ class Delivering:
 
 OWN: Final = frozenset({"WebhookTestRequested"})
 """What a delivery may be about that is shown to nobody else."""
+
+
+def _was_tried(todo: Todo) -> bool:
+    """Also before somebody asked for it once more."""
+    return todo.attempts > 0 or "status_code" in todo.data
 
 
 def _test(todo: Todo) -> Json:
