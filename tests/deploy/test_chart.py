@@ -204,6 +204,14 @@ def test_traces_flow_where_a_collector_is_named() -> None:
     assert not [name for name in environment(rendered(minimal), "sender") if name.startswith("OTEL_")]
 
 
+def test_grafanas_sidecar_is_given_every_dashboard() -> None:
+    found = rendered(str(HERE / "deploy/helm/examples/minimal.yaml"), "monitoring.dashboards.enabled=true")
+    given = [one for one in of_kind(found, "ConfigMap") if one["metadata"]["labels"].get("grafana_dashboard") == "1"]
+    texts = [json.loads(text) for one in given for text in one["data"].values()]
+    files = (CHART / "files/dashboards").glob("*.json")
+    assert sorted(one["uid"] for one in texts) == sorted(json.loads(file.read_text())["uid"] for file in files)
+
+
 def test_servers_of_customers_on_private_addresses_cannot_be_reached(manifests: list[Manifest]) -> None:
     mail = [
         rule

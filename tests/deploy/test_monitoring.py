@@ -9,13 +9,14 @@ from typing import Any, Final
 
 import pytest
 import yaml
+from prometheus_client import Histogram
 
 from outrider.events import telemetry
 
 HERE: Final = Path(__file__).parents[2]
 RULES: Final = HERE / "deploy/helm/outrider/files/alerts.yaml"
 RULE_TESTS: Final = HERE / "deploy/helm/alerts.test.yaml"
-DASHBOARDS: Final = sorted((HERE / "deploy/grafana").glob("*.json"))
+DASHBOARDS: Final = sorted((HERE / "deploy/helm/outrider/files/dashboards").glob("*.json"))
 RUNBOOKS: Final = HERE / "docs/operations.md"
 FIGURE: Final = re.compile(r"outrider_[a-z_]+")
 ALERTS: Final = [
@@ -27,7 +28,9 @@ def figures() -> set[str]:
     """The name of every figure that a process shows."""
     declared = [getattr(telemetry, name) for name in dir(telemetry) if name.isupper()]
     names = {sample.name for one in declared if hasattr(one, "describe") for sample in one.describe()}
-    return names | {f"{name}_total" for name in names}
+    counted = {sample.name for one in declared if isinstance(one, Histogram) for sample in one.describe()}
+    parts = {f"{name}_{part}" for name in counted for part in ("bucket", "count", "sum")}
+    return names | parts | {f"{name}_total" for name in names}
 
 
 def expressions(dashboard: Path) -> list[str]:
