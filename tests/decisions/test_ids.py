@@ -2,10 +2,11 @@
 
 import re
 import threading
+from collections.abc import Sequence
 from uuid import UUID, uuid5
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from outrider.events.ids import (
@@ -16,6 +17,7 @@ from outrider.events.ids import (
     domain_of,
     enrollment_id,
     new_id,
+    new_ids,
     parse_address,
     parse_domain,
     partition,
@@ -34,9 +36,21 @@ def test_new_ids_are_version_7_and_rise() -> None:
     assert {(one.version, one.variant) for one in made} == {(7, "specified in RFC 4122")}
 
 
+def test_many_new_ids_at_once_rise_with_those_before_and_after() -> None:
+    made = [new_id(), *new_ids(1000), new_id(), *new_ids(1), *new_ids(0), new_id()]
+    assert made == sorted(set(made))
+    assert len(made) == 1004
+    assert {(one.version, one.variant) for one in made} == {(7, "specified in RFC 4122")}
+
+
 def test_new_ids_of_many_threads_are_all_different() -> None:
     made: list[UUID] = []
-    threads = [threading.Thread(target=lambda: made.extend(new_id() for _ in range(500))) for _ in range(4)]
+
+    def make() -> None:
+        for _ in range(50):
+            made.extend([*(new_id() for _ in range(5)), *new_ids(5)])
+
+    threads = [threading.Thread(target=make) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -135,6 +149,27 @@ def test_whatever_is_given_is_parsed_or_refused(text: str) -> None:
         assert not set(parsed) & set("\r\n\0<>")
         assert domain_of(parsed).isascii()
         assert HEX.fullmatch(address_key(KEY, ACCOUNT, parsed))
+
+
+@given(
+    st.text("aZ9.!'+\"<", max_size=70),
+    st.lists(st.text("ab9-xn", max_size=70), max_size=5),
+    st.sampled_from(["a", "com", "-", "9", "A", ""]),
+)
+@example("joe", ["xn--a"], "com")
+@example("a" * 64, ["b" * 63, "b" * 63, "b" * 55], "com")
+@example("a" * 64, ["b" * 63, "b" * 63, "b" * 56], "com")
+@example("a" * 65, ["b"], "com")
+@example("joe", ["b" * 64], "com")
+def test_usual_addresses_are_parsed_as_all_others_are(local: str, labels: Sequence[str], last: str) -> None:
+    def parsed(text: str) -> str:
+        try:
+            return parse_address(text)
+        except BadAddress as bad:
+            return f"refused: {bad.reason}"
+
+    text = f"{local}@{'.'.join([*labels, last])}"
+    assert parsed(text) == parsed(f" {text}"), "a space in front: that is not looked at as a usual one"
 
 
 def test_a_domain_may_stand_with_its_at_sign() -> None:

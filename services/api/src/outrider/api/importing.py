@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from outrider.api.bodies_contacts import Person, zones
-from outrider.events.ids import BadAddress, address_key, domain_key, domain_of, new_id, parse_address
+from outrider.events.ids import BadAddress, address_key, domain_key, domain_of, new_ids, parse_address
 from outrider.events.message import Json
 from outrider.events.vault import Entry
 
@@ -100,7 +100,6 @@ class Intake:
             return
         self.taken += 1
         self._good[known] = {
-            "contact_id": str(new_id()),
             "address_key": known,
             "domain_key": self._domain_key(domain_of(address)),
             "person": {**person, "email": address},
@@ -119,7 +118,11 @@ class Intake:
         self._bad.append({"line": row.line, "email": email, "reason": reason})
 
     def _chunk(self) -> Entry:
-        entry = self._entry(f"rows-{self.chunks}", list(self._good.values()))
+        rows = [
+            {"contact_id": str(one), **row}
+            for one, row in zip(new_ids(len(self._good)), self._good.values(), strict=True)
+        ]
+        entry = self._entry(f"rows-{self.chunks}", rows)
         self.chunks += 1
         self._good = {}
         return entry

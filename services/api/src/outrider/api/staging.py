@@ -71,14 +71,26 @@ class CsvUpload:
         pool, into = self._call.gateway.log_pool, self._into
         await vault.put(pool, [_named(into, name)])
         try:
-            await self._keep(await asyncio.to_thread(into.sort, self._early, last=self._has_ended))
-            async for block, last in self._blocks:
-                self._has_ended = last
-                await self._keep(await asyncio.to_thread(self._sort, block, last=last))
+            await self._stage()
         except PayloadTooLarge:
             await vault.forget(pool, [into.import_id])
             await leases.release(pool, _lease(into), into.import_id)
             raise
+
+    async def _stage(self) -> None:
+        """While a block's rows are on their way into the vault, the next block is read and sorted."""
+        entries = await asyncio.to_thread(self._into.sort, self._early, last=self._has_ended)
+        keeping = asyncio.create_task(self._keep(entries), name="import.keep")
+        try:
+            async for block, last in self._blocks:
+                entries = await asyncio.to_thread(self._sort, block, last=last)
+                await keeping
+                self._has_ended = last
+                keeping = asyncio.create_task(self._keep(entries), name="import.keep")
+            await keeping
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
 
     async def broke_off(self, name: str) -> None:
         """The import is shown as failed."""
