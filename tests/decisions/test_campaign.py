@@ -26,6 +26,7 @@ from outrider.dispatcher.campaign import (
     dispatch,
     enroll_import,
     pause,
+    pause_restored,
     pause_without_credential,
     reopen,
     resume,
@@ -255,6 +256,13 @@ def test_an_active_campaign_without_a_usable_credential_is_paused() -> None:
     given(campaign, CREATED, ACTIVATED).when(decide).then(paused).when(decide).then()
     given(campaign, CREATED).when(decide).then()
     given(campaign, CREATED, ACTIVATED).when(partial(pause_without_credential, M, 1)).then()
+
+
+def test_a_campaign_that_was_active_in_a_backup_is_paused_once() -> None:
+    decide: Callable[[Campaign], Sequence[Event]] = partial(pause_restored, M)
+    paused = CampaignPaused(campaign_id=M, reason="restored")
+    given(campaign, CREATED, ACTIVATED).when(decide).then(paused).when(decide).then()
+    given(campaign, CREATED).when(decide).then()
 
 
 def test_a_campaign_completes_when_nobody_waits_or_goes_on_and_a_dispatch_opens_it_again() -> None:

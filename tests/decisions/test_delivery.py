@@ -39,6 +39,7 @@ from outrider.sender.delivery import (
     frees_quota,
     give_up,
     resolve,
+    restore,
     settle,
     start,
 )
@@ -126,6 +127,20 @@ def test_a_new_delivery_is_claimed_at_its_first_attempt_only() -> None:
 )
 def test_an_attempt_is_claimed_once_whatever_became_of_it(history: list[Event]) -> None:
     given(delivery, *history).when(claim(1)).then()
+
+
+def test_what_a_backup_has_lost_is_unknown_or_sent_and_an_outcome_stands() -> None:
+    lost = DeliveryUnknown(**ABOUT, attempt=1, reason="restored", at=NOW)
+    sent = DeliveryResolved(**ABOUT, attempt=1, outcome="sent", at=NOW)
+    nobody_knows = partial(restore, started(), NOW, mailed=False)
+    named = partial(restore, started(), NOW, mailed=True)
+    given(delivery).when(nobody_knows).then(started(), lost).when(nobody_knows).then()
+    given(delivery).when(named).then(started(), lost, sent).when(claim(2)).then()
+    given(delivery, started()).when(named).then(lost, sent)
+    again = DeliveryUnknown(**ABOUT, attempt=2, reason="restored", at=NOW)
+    given(delivery, started(), deferred()).when(partial(restore, started(2), NOW, mailed=False)).then(started(2), again)
+    for ended in (unknown(), DeliveryFailed(**ABOUT, attempt=1, status_code="4.7.1")):
+        given(delivery, started(), ended).when(named).then()
 
 
 def test_the_next_attempt_may_be_claimed_after_a_deferral_and_no_other() -> None:

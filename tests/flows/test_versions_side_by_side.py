@@ -55,7 +55,7 @@ async def test_versions_run_side_by_side_and_the_older_one_stops_at_what_it_cann
     (event,) = await database.fetch("select position, type_version from log.events where type = $1", EVENT)
     said = f"reader api.v1 stopped at {event['position']} ({EVENT}): UnknownEvent"
     until("it says so", lambda: said in trouble(health["api"]))
-    assert event["type_version"] == 2
+    assert event["type_version"] == 3
     assert story.client.get("/health/live").status == 200
     assert story.client.show(campaigns[0]).status == "active", "nothing of it is in the tables"
     assert before <= await database.fetchval(POSITION) < event["position"], "and nothing was skipped"

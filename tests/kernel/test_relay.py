@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import cast
 
 import nats
 import pytest
@@ -13,6 +14,7 @@ from nats.js.errors import NotFoundError
 from outrider.api.relay import relaying
 from outrider.api.relay.relaying import Relay
 from outrider.events.bus import EVENTS_STREAM
+from outrider.events.database import connect
 from outrider.events.errors import Unavailable
 from outrider.events.ids import new_id
 from outrider.events.log import Write
@@ -132,6 +134,33 @@ async def test_of_two_relays_one_is_at_work_and_the_other_follows(
         third = Relay(found.log, found.pool, Publication(lambda: client, bus_url))
         async with running(kept_up(third)):
             await all_there(found, bus_url)
+
+
+async def test_a_log_that_the_stream_is_ahead_of_is_not_relayed_and_a_restored_one_has_another_epoch(
+    urls: Mapping[str, str], bus_url: str
+) -> None:
+    async with kernel(urls) as found, kernel(urls, "api") as its, connected(bus_url) as client:
+        await record(found, 3)
+        relay = Relay(its.log, its.pool, Publication(lambda: client, bus_url))
+        async with running(kept_up(relay)):
+            await all_there(found, bus_url)
+        await relay.stop()
+        owner = await connect(urls["owner"], "log", size=1)
+        await owner.execute("delete from log.events where position > 1")  # as a backup would have it
+        relay = Relay(its.log, its.pool, Publication(lambda: client, bus_url))
+        with pytest.raises(Unavailable, match="outrider restore"):
+            await relay.run()
+        await owner.execute("insert into log.restores (epoch, backup_position) values (4, 1)")
+        owner.terminate()
+        await record(found, 1)
+        async with running(kept_up(relay)):
+            await until("the newest is published", lambda: newest(client, "4-4"))
+
+
+async def newest(client: Client, message_id: str) -> bool:
+    message = await client.jetstream().get_last_msg(EVENTS_STREAM, "evt.>")
+    headers = cast("Mapping[str, str] | None", message.headers) or {}
+    return headers["Nats-Msg-Id"] == message_id
 
 
 async def test_whoever_was_deposed_can_put_nothing_between(bus_url: str) -> None:

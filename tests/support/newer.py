@@ -31,16 +31,13 @@ EVENT: Final = "CampaignPaused"
 CHANGES: Final = (
     (
         "libs/events/src/outrider/events/campaign.py",
-        "class CampaignPaused(Event):",
         "class CampaignPaused(Event, version=2):",
+        "class CampaignPaused(Event, version=3):",
     ),
     (
         "libs/events/src/outrider/events/campaign.py",
-        '    campaign_id: UUID\n    reason: Literal["requested", "no_usable_credential"]',
-        (
-            '    upcasters = {1: lambda data: {"why": "", **data}}\n    why: str\n'
-            '    campaign_id: UUID\n    reason: Literal["requested", "no_usable_credential"]'
-        ),
+        "    upcasters: ClassVar = {1: lambda data: data}\n",
+        '    why: str\n    upcasters: ClassVar = {1: lambda data: data, 2: lambda data: {"why": "", **data}}\n',
     ),
     (
         "services/dispatcher/src/outrider/dispatcher/campaign.py",

@@ -10,6 +10,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 STORIES, ALONE = "stories", "alone"
 FILES_ALONE = (
     "test_a_killed_sender",
+    "test_a_restored_backup",
     "test_a_rolling_upgrade",
     "test_a_trace",
     "test_an_import_survives",

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 from uuid import UUID
 
 import rich_click as click
@@ -208,6 +208,44 @@ def split(name: str, ranges: int, *, as_json: bool) -> None:
     click.echo(f"{name} is read in {ranges} range{'s' if ranges > 1 else ''} from {figures['position']} on")
 
 
+@click.command()
+@click.option(
+    "--mailed",
+    type=click.File(encoding="utf-8", errors="replace"),
+    multiple=True,
+    metavar="FILE",
+    help="Lines of a mail server's log: each of our Message-IDs in them was mailed. May be given several times.",
+)
+@click.option("--without-events", is_flag=True, help="Bring nothing back from NATS, and leave what it has alone.")
+@as_json_option
+def restore(mailed: tuple[TextIO, ...], *, without_events: bool, as_json: bool) -> None:
+    """Make a restored backup of Postgres fit to be gone on with, before any service starts.
+
+    Brings back what the stream EVENTS of NATS has recorded since the backup, begins a new epoch, purges the commands
+    that were told, and pauses every active campaign. Steps that were due and whose outcome nobody knows count as sent,
+    and are listed as unknown (`GET /sends?state=unknown`). Not so with `--mailed`: those in FILE were sent, and the
+    others go out when their campaign is resumed. So FILE has to be the whole log of that time. The whole procedure
+    stands in docs/operations.md, "Restore".
+
+    Needs `OUTRIDER_DATABASE_URL` (the owner's), `OUTRIDER_NATS_URL`, `OUTRIDER_ROLE_PASSWORD_DISPATCHER` and
+    `..._SENDER`, and with `--mailed` `OUTRIDER_HASH_KEY`. It can be ended at any time and run again.
+
+    For example: `outrider restore --mailed mail.log`
+    """
+    from outrider.local import operating, restoring  # noqa: PLC0415  # as above
+
+    lines = [line for file in mailed for line in file] if mailed else None
+    with operating.progress(shown=not as_json) as tell:
+        work = partial(restoring.restore, environment=os.environ, mailed=lines, tell=tell, leave=without_events)
+        figures = done(work)
+    if as_json:
+        operating.print_json(figures)
+        return
+    for name, value in figures.items():
+        click.echo(f"{name.replace('_', ' ')}: {operating.in_words(value)}")
+    click.echo("Now start the services, look at GET /sends?state=unknown, and resume campaign by campaign.")
+
+
 @click.group()
 def subscriber() -> None:
     """Let programs of other people read their account's events from NATS: docs/subscribing.md."""
@@ -235,4 +273,4 @@ def subscriber_create(name: str, account_id: UUID, nats_url: str) -> None:
     click.echo(f"{name} holds the events of {account_id}")
 
 
-COMMANDS = (account, dead, audit, doctor, rebuild, split, subscriber)
+COMMANDS = (account, dead, audit, doctor, rebuild, split, restore, subscriber)

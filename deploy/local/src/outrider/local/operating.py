@@ -32,6 +32,8 @@ class Place:
     url: str
     """Of the HTTP API; empty where nobody said."""
     operator_token: str = field(repr=False)
+    nats_url: str = field(repr=False, default="")
+    """As the services' user; empty where nobody said."""
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Place":
@@ -48,6 +50,7 @@ class Place:
             known["OUTRIDER_DATABASE_URL"],
             known.get("OUTRIDER_URL", ""),
             known.get("OUTRIDER_OPERATOR_TOKEN", ""),
+            known.get("OUTRIDER_NATS_URL", ""),
         )
 
     def database(self, *schemas: str, size: int = 2) -> AbstractAsyncContextManager[Pool]:
@@ -116,6 +119,17 @@ def progress(*, shown: bool) -> Generator[Callable[[str, int, int], None]]:
             bars.update(tasks[what], completed=done, total=total)
 
         yield tell
+
+
+def in_words(value: object) -> str:
+    """Answer a figure as a person reads it."""
+    match value:
+        case dict():
+            return ", ".join(f"{count} {what}" for what, count in value.items()) or "none"  # pyright: ignore[reportUnknownVariableType]
+        case list():
+            return " ".join(map(str, value)) or "none"  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        case _:
+            return _cell(value)
 
 
 def _cell(value: object) -> str:

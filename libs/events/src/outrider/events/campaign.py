@@ -1,6 +1,6 @@
 """Campaign: the unit of multi-step outreach, and what its owner asks of it. Written only by the dispatcher."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field
@@ -172,11 +172,14 @@ class CampaignActivated(Event):
     campaign_id: UUID
 
 
-class CampaignPaused(Event):
+class CampaignPaused(Event, version=2):
     """Nothing is claimed any more."""
 
     campaign_id: UUID
-    reason: Literal["requested", "no_usable_credential"] = "requested"
+    reason: Literal["requested", "no_usable_credential", "restored"] = "requested"
+    """`restored`: a backup was put in the place of the log, and somebody is to look before it goes on."""
+
+    upcasters: ClassVar = {1: lambda data: data}
 
 
 class CampaignResumed(Event):

@@ -21,8 +21,6 @@ from outrider.events.errors import Unavailable
 from outrider.events.streams import EVENTS_STREAM, declare
 from outrider.events.taking import LOST
 
-EPOCH: Final = 0
-"""Of the log; one that is restored from a backup begins another."""
 POSITION: Final = "Outrider-Position"
 SECONDS: Final = 5.0
 UNCERTAIN: Final[tuple[type[Exception], ...]] = (*LOST, TimeoutError)
@@ -45,11 +43,13 @@ class Publishable:
     position: int
     subject: str
     payload: bytes
+    epoch: int = 0
+    """Of the log; one that is restored from a backup begins another."""
 
     @property
     def headers(self) -> Mapping[str, str]:
         """What JetStream drops a repeat by, and where it stands in the log."""
-        return {"Nats-Msg-Id": f"{EPOCH}-{self.position}", POSITION: str(self.position)}
+        return {"Nats-Msg-Id": f"{self.epoch}-{self.position}", POSITION: str(self.position)}
 
 
 class Publication:

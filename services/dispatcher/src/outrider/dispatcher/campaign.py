@@ -268,6 +268,11 @@ def pause_without_credential(campaign_id: UUID, usable_credentials: int, state: 
     return [CampaignPaused(campaign_id=campaign_id, reason="no_usable_credential")]
 
 
+def pause_restored(campaign_id: UUID, state: Campaign) -> Sequence[Event]:
+    """One that was active in a backup waits until somebody has looked what became of its mail since."""
+    return [CampaignPaused(campaign_id=campaign_id, reason="restored")] if state.status == "active" else []
+
+
 def resume(command: ResumeCampaign, usable_credentials: int, state: Campaign) -> Sequence[Event]:
     """Claims are permitted again."""
     if not state.exists:

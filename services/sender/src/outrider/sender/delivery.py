@@ -169,6 +169,24 @@ def resolve(outcome: Literal["sent", "not_sent"], now: datetime, state: Delivery
     return (DeliveryResolved(**_about(state.started), outcome=outcome, at=now),)
 
 
+def restore(claim: DeliveryStarted, now: datetime, state: Delivery, *, mailed: bool) -> Sequence[Event]:
+    """It is unknown, since a backup has lost what became of it; `mailed`: a mail server's log says that it was sent.
+
+    Nothing where an outcome stands. `claim` is recorded in the place of a lost one; where one stands, that is meant.
+    """
+    if state.status == "started" and state.started is not None:
+        started, events = state.started, list[Event]()
+    elif _is_next(claim.attempt, state):
+        started, events = claim, [claim]
+    else:
+        return ()
+    about = _about(started)
+    events.append(DeliveryUnknown(**about, reason="restored", at=now))
+    if mailed:
+        events.append(DeliveryResolved(**about, outcome="sent", at=now))
+    return events
+
+
 def give_up(claim: DeliveryStarted, now: datetime, jitter: float, state: Delivery) -> Sequence[DeliveryDeferred]:
     """The attempt has ended without a claim; nothing where it was claimed, or ended, already.
 

@@ -14,6 +14,7 @@ import msgspec
 
 from outrider.events import leases
 from outrider.events.database import Pool, Row
+from outrider.events.errors import Unavailable
 from outrider.events.log import Log
 from outrider.events.publication import Place, Publication, Publishable
 from outrider.events.telemetry import READER_LAG, READER_LAG_SECONDS, RELAYED, logger
@@ -36,6 +37,8 @@ select coalesce(min(position) - 1, (select coalesce(max(position), 0) from log.e
 from log.events where recorded_at > clock_timestamp() - interval '30 days'
 """
 """Where nothing is left of what was published, it begins with what a subscriber could still expect to find."""
+EPOCH: Final = "select coalesce(max(epoch), 0) from log.restores"
+AHEAD: Final = "EVENTS is ahead of this log: a backup was restored, and `outrider restore` was not run to its end"
 _log = logger(__name__)
 
 
@@ -52,6 +55,7 @@ class Relay:
         self._held_at = 0.0
         self._place: Place | None = None
         """How far it is, while it is this replica's turn."""
+        self._epoch = 0
         self._stopped = False
 
     def ring(self) -> None:
@@ -89,7 +93,7 @@ class Relay:
             self._bell.clear()
             rows = await self._pool.fetch(AFTER, place.position, BATCH)
             if rows:
-                place = await self._publication.publish([_publishable(row) for row in rows], place)
+                place = await self._publication.publish([_publishable(row, self._epoch) for row in rows], place)
                 _count(rows)
                 continue
             with suppress(TimeoutError):
@@ -99,6 +103,9 @@ class Relay:
     async def _begin(self) -> Place:
         """Behind what was published last, by whomever; in an empty stream with what is as young as it keeps."""
         place = await self._publication.last()
+        self._epoch = await self._pool.fetchval(EPOCH)
+        if place.position > await self._log.last_position():
+            raise Unavailable(AHEAD)  # what is recorded now would be taken for published, as far as that
         if place.position:
             return place
         return Place(await self._pool.fetchval(KEPT), place.sequence)
@@ -114,11 +121,11 @@ class Relay:
         return True
 
 
-def _publishable(row: Row) -> Publishable:
+def _publishable(row: Row, epoch: int) -> Publishable:
     category = row["stream"].partition("-")[0]
     payload = {**row, "data": msgspec.Raw(row["data"].encode())}
     return Publishable(
-        row["position"], f"evt.{row['account_id']}.{category}.{row['type']}", msgspec.json.encode(payload)
+        row["position"], f"evt.{row['account_id']}.{category}.{row['type']}", msgspec.json.encode(payload), epoch
     )
 
 
