@@ -3,14 +3,11 @@
 import importlib.util
 import json
 import re
-import subprocess
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import kubernetes_validate
 import pytest
-import yaml
 
 from outrider.events import service as kernel
 from outrider.events import streams
@@ -18,13 +15,11 @@ from outrider.events.database import ROLES
 from outrider.events.settings import Settings
 from outrider.local.keys import Keys
 from outrider.local.services import SERVICES, module, role
+from tests.deploy.charting import CHART, HERE, Manifest, helm, labels, of_kind, pods, rendered
 from tests.kill_loop.fleet import REPLICAS
 from tests.rollout.balancer import LINGER_SECONDS
 from tests.rollout.rolling import GRACE_SECONDS
 
-HERE: Final = Path(__file__).parents[2]
-CHART: Final = HERE / "deploy/helm/outrider"
-EXAMPLES: Final = sorted((HERE / "deploy/helm/examples").glob("*.yaml"))
 OLDEST: Final = "1.30"
 """As in Chart.yaml."""
 NEWEST: Final = kubernetes_validate.latest_version().rpartition(".")[0]
@@ -33,38 +28,6 @@ FOREIGN: Final = ("monitoring.coreos.com/", "keda.sh/", "gateway.networking.k8s.
 SECRETS: Final = Keys.fresh().deployment(
     "postgresql://owner:secret@db.example:5432/outrider", "nats://nats.example:4222"
 )
-Manifest = Mapping[str, Any]
-
-
-def helm(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    program = HERE / ".tools/bin/helm"
-    if not program.exists():
-        pytest.fail("helm is missing: `make chart` brings it")
-    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)  # noqa: S603  # our own arguments
-
-
-def rendered(*values: str) -> list[Manifest]:
-    """What the chart makes of these values, each ``path=value`` or the path of a file."""
-    arguments = [part for one in values for part in (("--set", one) if "=" in one else ("--values", one))]
-    done = helm("template", "o", str(CHART), *arguments)
-    assert done.returncode == 0, done.stderr
-    return [one for one in yaml.safe_load_all(done.stdout) if one]
-
-
-@pytest.fixture(scope="module", params=EXAMPLES, ids=lambda path: path.stem)
-def manifests(request: pytest.FixtureRequest) -> list[Manifest]:
-    """What the chart makes of each example."""
-    return rendered(str(request.param))
-
-
-def of_kind(manifests: Sequence[Manifest], kind: str) -> list[Manifest]:
-    return [one for one in manifests if one["kind"] == kind]
-
-
-def pods(manifests: Sequence[Manifest]) -> dict[str, Manifest]:
-    """Every pod's template, by component."""
-    templates = [one["spec"]["template"] for one in manifests if one["kind"] in {"Deployment", "Job"}]
-    return {one["metadata"]["labels"]["app.kubernetes.io/component"]: one for one in templates}
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
@@ -121,11 +84,6 @@ def test_every_port_has_a_name_that_its_service_knows(manifests: list[Manifest])
         chosen = [pod for pod in pods(manifests).values() if service["spec"]["selector"].items() <= labels(pod).items()]
         assert chosen
         assert wanted <= {port["name"] for pod in chosen for port in pod["spec"]["containers"][0].get("ports", [])}
-
-
-def labels(pod: Manifest) -> dict[str, str]:
-    found: dict[str, str] = pod["metadata"]["labels"]
-    return found
 
 
 def environment(manifests: Sequence[Manifest], component: str) -> dict[str, str]:

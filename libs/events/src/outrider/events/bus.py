@@ -40,6 +40,8 @@ __all__ = [
 PUBLISH_SECONDS = 3.0
 STOP_SECONDS = 10
 WATCH_SECONDS = 2.0
+PROBE_SECONDS = 1.0
+"""Health asks twice; see the time-out of the chart's probe."""
 RETELL_SECONDS = 5.0
 LOOK_SECONDS = 0.5
 """The bell of a verdict may be missed: whoever waits for one looks this often."""
@@ -109,7 +111,7 @@ class Bus:
 
     async def trouble(self) -> Sequence[str]:
         """What keeps it from carrying anything, one sentence each."""
-        if not await self.broker.ping(1.0):
+        if not await self.broker.ping(PROBE_SECONDS):
             return ["nats-server does not answer"]
         try:
             missing = await self._missing()
@@ -122,7 +124,7 @@ class Bus:
         if not self._consumers:
             return []
         try:
-            found = await self.broker.connection.jetstream(timeout=1.0).consumers_info(COMMANDS_STREAM)
+            found = await self.broker.connection.jetstream(timeout=PROBE_SECONDS).consumers_info(COMMANDS_STREAM)
         except NotFoundError:
             found = []
         return sorted(self._consumers - {one.name for one in found})
