@@ -6,7 +6,7 @@ from outrider.local.services import SERVICES
 from tests.kill_loop.fleet import REPLICAS
 from tests.rollout.rolling import Ordeal, run
 
-ORDEAL = Ordeal(sends=100, rollouts=1, seed=7)
+ORDEAL = Ordeal(sends=60, rollouts=1, seed=7)
 
 
 async def test_an_upgrade_loses_doubles_and_refuses_nothing() -> None:
