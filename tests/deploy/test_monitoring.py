@@ -61,6 +61,16 @@ def test_a_dashboard_asks_for_figures_that_exist(dashboard: Path) -> None:
     assert asked <= figures()
 
 
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda path: path.stem)
+def test_a_dashboard_has_a_picture_of_all_its_panels(dashboard: Path) -> None:
+    board = json.loads(dashboard.read_text(encoding="utf-8"))
+    picture = (HERE / "docs/pictures" / f"{dashboard.stem}.svg").read_text(encoding="utf-8")
+    drawn = picture.count("<g ")
+    assert [panel["title"] for panel in board["panels"] if f">{panel['title']}</text>" not in picture] == []
+    assert drawn == len(board["panels"])
+    assert f"(pictures/{dashboard.stem}.svg)" in RUNBOOKS.read_text(encoding="utf-8")
+
+
 def test_every_figure_is_in_the_runbooks_table() -> None:
     text = RUNBOOKS.read_text(encoding="utf-8")
     declared = [getattr(telemetry, name) for name in dir(telemetry) if name.isupper()]
