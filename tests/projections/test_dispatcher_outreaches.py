@@ -10,6 +10,7 @@ import pytest
 from outrider.dispatcher.outreach import reservation_id
 from outrider.events.campaign import (
     CampaignSettings,
+    ChangeCampaign,
     CreateCampaign,
     DeleteCampaign,
     DispatchBatch,
@@ -167,6 +168,30 @@ async def test_a_deleted_enrollment_frees_its_contact_unless_a_mail_went_out(fou
     assert created.outreach_id == shared
     with pytest.raises(ContactSkipped):
         await found.do(EnrollContact, campaign_id=other, contact_id=sent.contact_id)
+
+
+async def test_a_campaign_brings_along_whom_it_had_enrolled(found: Office) -> None:
+    """Reserved for nobody, they are known by the facts: to whoever enrolls an import, and to whoever enrolls one."""
+    settings = CampaignSettings(min_wait_seconds=0, max_wait_seconds=0)
+    one, _ = await found.campaign(settings)
+    import_id = await found.import_people("a@example.com", "b@example.com", "c@example.com")
+    assert (await found.dispatched(one, import_id)).body["scheduled"] == 3
+    sent, begun = await found.job(), await found.job()
+    await found.send(sent)
+    await found.claim(begun)
+    shared = await outreach(found)
+    other = await campaign_of(found, shared)
+    await found.do(ChangeCampaign, campaign_id=one, settings=settings.model_copy(update={"outreach_id": shared}))
+    answer = await found.do(EnrollImport, campaign_id=other, import_id=import_id)
+    assert [row["kind"] for row in answer.body["skipped"]] == ["cross_campaign_duplicate"] * 3
+    with pytest.raises(ContactSkipped):
+        await found.do(EnrollContact, campaign_id=other, contact_id=sent.contact_id)
+    await found.do(DeleteCampaign, campaign_id=one)
+    [free] = {*await contacts_of(found, import_id)} - {sent.contact_id, begun.contact_id}
+    third = await campaign_of(found, shared)
+    answer = await found.do(EnrollImport, campaign_id=third, import_id=import_id)
+    assert answer.body["enrolled"] == 1, "who was mailed stays, although the campaign is deleted"
+    assert await enrolled_in(found, third) == [free]
 
 
 async def test_an_outreach_is_never_gone_while_a_campaign_refers_to_it(found: Office) -> None:

@@ -12,6 +12,7 @@ from outrider.dispatcher.contact import contact
 from outrider.dispatcher.desk import Desk, chunks
 from outrider.dispatcher.dispatching import campaign_state
 from outrider.dispatcher.enrollment import Place, Who, enroll, enrollment
+from outrider.dispatcher.facts_enrolling import is_siblings
 from outrider.dispatcher.outreach import outreach, release, reservation, reservation_id, reserve
 from outrider.events.campaign import EnrollContact, EnrollImport
 from outrider.events.contact import ContactNotFound
@@ -97,6 +98,8 @@ async def _reservation(desk: Desk, account: UUID, shared: Sharing, who: Who, cau
     holder = reservation.fold(item.event for item in history).enrollment_id
     if holder is not None:
         return holder != who.enrollment_id, []
+    if await is_siblings(desk.tables, account, who.campaign_id, shared.outreach_id, who.contact_id):
+        return True, []
     return False, shared.writes(who, len(history), cause)
 
 

@@ -52,14 +52,16 @@ join steps s on s.enrollment_id = e.enrollment_id and s.position = 1
 where e.campaign_id = $1 and e.batch_number = $2 and e.dispatch_id = $3
 group by 1
 """
-UNMAILED = """
+MAILED = "'started', 'sent', 'unknown', 'bounced'"
+"""Steps of which a mail went out, or may have."""
+UNMAILED = f"""
 select e.outreach_id, e.campaign_id, e.contact_id
 from enrollments e
 where (e.enrollment_id = $1 or e.campaign_id = $2) and e.outreach_id is not null and not exists (
     select from steps s
-    where s.enrollment_id = e.enrollment_id and s.state in ('started', 'sent', 'unknown', 'bounced')
+    where s.enrollment_id = e.enrollment_id and s.state in ({MAILED})
 )
-"""
+"""  # noqa: S608  # constants
 BOUNCES = """
 select c.sends, c.bounces, (m.settings ->> 'bounce_min_sends')::int as min_sends,
     (m.settings ->> 'bounce_rate_threshold')::float8 as threshold

@@ -3,13 +3,24 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from outrider.dispatcher.facts import SKIP
+from outrider.dispatcher.facts import MAILED, SKIP
 from outrider.events.database import Pool
 from outrider.events.enrollment import SkipKind
 
+SIBLINGS = f"""
+select from enrollments s
+join campaigns m on m.campaign_id = s.campaign_id
+where s.contact_id = c.contact_id and s.campaign_id is distinct from $3
+    and m.settings ->> 'outreach_id' = $4::uuid::text
+    and ((m.status <> 'deleted' and s.status <> 'ended') or exists (
+        select from steps t where t.enrollment_id = s.enrollment_id and t.state in ({MAILED})
+    ))
+"""  # noqa: S608  # constants
+"""Who has a contact without a reservation: a campaign that enrolled it before it came to the outreach."""
 TO_ENROLL = f"""
 select c.contact_id, c.version, c.added, {SKIP} as skip,
-    exists (select from outreach_contacts o where o.outreach_id = $4 and o.contact_id = c.contact_id) as taken,
+    exists (select from outreach_contacts o where o.outreach_id = $4 and o.contact_id = c.contact_id)
+        or exists ({SIBLINGS}) as taken,
     (  -- not by the campaign's own index: with young statistics it was read whole for every contact
         select e.created from enrollments e
         where e.contact_id = c.contact_id and e.campaign_id is not distinct from $3
@@ -39,7 +50,7 @@ class ToEnroll:
     enrolled: int | None
     """The position at which the campaign enrolled it."""
     is_taken: bool
-    """An enrollment of the campaign's outreach has it."""
+    """A sibling of the campaign has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,12 @@ async def to_enroll(tables: Pool, group: Group, after: int, limit: int) -> list[
         ToEnroll(row["contact_id"], row["version"], row["added"], row["skip"], row["enrolled"], row["taken"])
         for row in rows
     ]
+
+
+async def is_siblings(tables: Pool, account_id: UUID, campaign_id: UUID, outreach_id: UUID, contact_id: UUID) -> bool:
+    """Whether a campaign that came to the outreach later has the contact; reservations do not say so."""
+    query = f"select exists ({SIBLINGS}) from contacts c where c.account_id = $1 and c.contact_id = $2"  # noqa: S608  # constants
+    return bool(await tables.fetchval(query, account_id, contact_id, campaign_id, outreach_id))
 
 
 async def count_to_enroll(tables: Pool, group: Group, *, unique: bool) -> tuple[int, int]:
