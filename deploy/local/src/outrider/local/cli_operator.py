@@ -148,16 +148,19 @@ def doctor(*, as_json: bool) -> None:
     """Look at everything that can be wrong, and say what to do about it.
 
     Processes and ports, disk, the database and its durability, clock skew, how far each reader is behind (events and
-    seconds), commands that nobody decides, dead to-dos. Processes, ports and disk only where `outrider up` runs.
+    seconds), commands that nobody decides, dead to-dos; what each database role may do and must not; the streams of
+    NATS (`OUTRIDER_NATS_URL`); DNS and certificates of the API (`OUTRIDER_URL`) and of tracking
+    (`OUTRIDER_PUBLIC_URL`); and of each domain that mail is sent from MX, SPF, DMARC, and DKIM where it is signed here
+    (`OUTRIDER_DNS`). What is not named is not looked at. Processes, ports and disk only where `outrider up` runs.
 
     The exit code is 1 if anything is `bad`.
     """
     from outrider.local import doctor as doctors  # noqa: PLC0415  # as above
-    from outrider.local import operating  # noqa: PLC0415
+    from outrider.local import finding, operating  # noqa: PLC0415
 
-    rows = done(doctors.examine)
+    rows = done(partial(doctors.examine, environment=os.environ))
     operating.show(rows, doctors.COLUMNS, as_json=as_json, none="")
-    sys.exit(1 if any(row["state"] == doctors.BAD for row in rows) else 0)
+    sys.exit(1 if any(row["state"] == finding.BAD for row in rows) else 0)
 
 
 @click.command()

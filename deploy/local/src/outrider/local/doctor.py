@@ -4,18 +4,22 @@ import json
 import shutil
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
+from outrider.dispatcher.mx import MxResolver
 from outrider.events.database import Pool, Row
 from outrider.events.readiness import SKEW_SECONDS
+from outrider.events.streams import differences
+from outrider.local.doctor_outside import domains, hosts
+from outrider.local.doctor_rights import rights
 from outrider.local.errors import Failed
+from outrider.local.finding import BAD, OK, WARN, Finding
 from outrider.local.home import is_free
 from outrider.local.operating import Place
 from outrider.local.status import statuses
 
-OK, WARN, BAD = "ok", "warn", "bad"
 COLUMNS = ("check", "state", "says", "advice")
 LAG_SECONDS = 10.0
 OPEN_FOR = timedelta(seconds=60)
@@ -48,23 +52,15 @@ order by service
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    check: str
-    state: str
-    """ok, warn (soon), bad (now)."""
-    says: str
-    advice: str = ""
-
-
-async def examine(place: Place) -> Sequence[Mapping[str, object]]:
+async def examine(place: Place, environment: Mapping[str, str]) -> Sequence[Mapping[str, object]]:
     """Answer all findings, those about this machine first. Never raises Failed: that the database is away is one."""
-    found = [*_processes(place), *_disk(place)]
+    known = {**place.facts, **environment}
+    found = [*_processes(place), *_disk(place), *[one async for one in hosts(known)], *await _streams(place)]
     try:
         async with place.database() as pool:
             found += [finding async for finding in _database(pool)]
+            found += [finding async for finding in rights(pool)]
+            found += [finding async for finding in domains(pool, MxResolver(known.get("OUTRIDER_DNS", "")))]
     except Failed as failed:
         found.append(Finding("database", BAD, str(failed), "start it; nothing is lost while it is away"))
     return [asdict(finding) for finding in found]
@@ -96,6 +92,20 @@ def _disk(place: Place) -> Iterator[Finding]:
         state = BAD if free < SCARCE_GIB else WARN if free < FREE_GIB else OK
         advice = "" if state == OK else "make room: Postgres stops when its disk is full, and accepts nothing then"
         yield Finding("disk", state, f"{free:.1f} GiB free at {place.home.path}", advice)
+
+
+async def _streams(place: Place) -> Sequence[Finding]:
+    """Whether nats-server has what this version declares; nothing where nobody said where it is."""
+    if not place.nats_url:
+        return []
+    try:
+        found = await differences(place.nats_url)
+    except Exception as error:  # noqa: BLE001  # nats-py's own, of many kinds
+        return [Finding("nats", BAD, f"does not answer: {error}", "start it; what it loses is told again")]
+    advice = "`outrider migrate` declares them anew; what was told meanwhile is told again"
+    return [Finding("nats", BAD, says, advice) for says in found] or [
+        Finding("nats", OK, "streams and consumers are as declared")
+    ]
 
 
 async def _database(pool: Pool) -> AsyncGenerator[Finding]:

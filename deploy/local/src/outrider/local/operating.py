@@ -34,6 +34,8 @@ class Place:
     operator_token: str = field(repr=False)
     nats_url: str = field(repr=False, default="")
     """As the services' user; empty where nobody said."""
+    facts: Mapping[str, str] = field(repr=False, default_factory=dict[str, str])
+    """What the runner wrote for shells, where it runs here."""
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Place":
@@ -51,6 +53,7 @@ class Place:
             known.get("OUTRIDER_URL", ""),
             known.get("OUTRIDER_OPERATOR_TOKEN", ""),
             known.get("OUTRIDER_NATS_URL", ""),
+            _facts(home),
         )
 
     def database(self, *schemas: str, size: int = 2) -> AbstractAsyncContextManager[Pool]:

@@ -3,7 +3,7 @@
 """What JetStream keeps: the streams, and each service's durable consumer."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final
@@ -11,7 +11,8 @@ from uuid import UUID
 
 import nats
 from nats.js.api import AckPolicy as ConsumerAckPolicy
-from nats.js.api import ConsumerConfig, RetentionPolicy, StorageType, StreamConfig
+from nats.js.api import ConsumerConfig, ConsumerInfo, RetentionPolicy, StorageType, StreamConfig
+from nats.js.client import JetStreamContext
 from nats.js.errors import NotFoundError
 
 COMMANDS_STREAM = "COMMANDS"
@@ -28,6 +29,24 @@ SERVICES: Final[Mapping[str, str]] = {
 """Each durable consumer, of a service or of one line of its work, and the subject that it takes."""
 FORMER: Final = ("sender",)
 """Consumers of earlier versions: two of one subject are not allowed."""
+STREAMS: Final = (
+    StreamConfig(
+        name=COMMANDS_STREAM,
+        subjects=["cmd.>"],
+        retention=RetentionPolicy.WORK_QUEUE,
+        storage=StorageType.FILE,
+        max_age=timedelta(days=7).total_seconds(),
+    ),
+    StreamConfig(
+        name=EVENTS_STREAM,
+        subjects=["evt.>"],
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        max_age=timedelta(days=30).total_seconds(),
+    ),
+)
+STREAM_FIELDS: Final = ("subjects", "retention", "storage", "max_age")
+CONSUMER_FIELDS: Final = ("filter_subject", "ack_policy", "ack_wait", "max_deliver", "max_ack_pending")
 ACK_WAIT_SECONDS = 30
 MAX_DELIVER = 20
 
@@ -40,21 +59,7 @@ async def declare(nats_url: str) -> None:
     client = await nats.connect(nats_url, connect_timeout=10, max_reconnect_attempts=5)
     try:
         jetstream = client.jetstream(timeout=10)
-        for stream in (
-            StreamConfig(
-                name=COMMANDS_STREAM,
-                subjects=["cmd.>"],
-                retention=RetentionPolicy.WORK_QUEUE,
-                storage=StorageType.FILE,
-                max_age=timedelta(days=7).total_seconds(),
-            ),
-            StreamConfig(
-                name=EVENTS_STREAM,
-                subjects=["evt.>"],
-                storage=StorageType.FILE,
-                max_age=timedelta(days=30).total_seconds(),
-            ),
-        ):
+        for stream in STREAMS:
             try:
                 await jetstream.update_stream(stream)
             except NotFoundError:
@@ -97,3 +102,43 @@ def consumer(durable: str, subject: str) -> ConsumerConfig:
         max_deliver=MAX_DELIVER,
         max_ack_pending=1000,
     )
+
+
+async def differences(nats_url: str) -> Sequence[str]:
+    """What of the streams and consumers is not as this build declares it, one sentence each. Changes nothing."""
+    client = await nats.connect(nats_url, connect_timeout=10, max_reconnect_attempts=1)
+    found: list[str] = []
+    try:
+        jetstream = client.jetstream(timeout=10)
+        for wanted in STREAMS:
+            try:
+                info = await jetstream.stream_info(str(wanted.name))
+            except NotFoundError:
+                found.append(f"stream {wanted.name} is not there")
+                continue
+            found += _differ(f"stream {wanted.name}", wanted, info.config, STREAM_FIELDS)
+        if f"stream {COMMANDS_STREAM} is not there" in found:
+            return found
+        there = {info.name: info.config for info in await _consumers(jetstream)}
+        for durable, subject in SERVICES.items():
+            if durable not in there:
+                found.append(f"consumer {durable} is not there")
+            else:
+                found += _differ(f"consumer {durable}", consumer(durable, subject), there[durable], CONSUMER_FIELDS)
+        found += [f"consumer {name} is nobody's" for name in sorted(there.keys() - SERVICES.keys())]
+    finally:
+        await client.close()
+    return found
+
+
+async def _consumers(jetstream: JetStreamContext) -> Sequence[ConsumerInfo]:
+    """All of COMMANDS: nats-server answers them in pages."""
+    found: list[ConsumerInfo] = []
+    while page := await jetstream.consumers_info(COMMANDS_STREAM, offset=len(found)):
+        found += page
+    return found
+
+
+def _differ(what: str, wanted: object, there: object, names: Sequence[str]) -> Sequence[str]:
+    pairs = [(name, getattr(wanted, name), getattr(there, name)) for name in names]
+    return [f"{what}: {name} is {now}, not {then}" for name, then, now in pairs if then != now]

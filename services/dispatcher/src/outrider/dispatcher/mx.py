@@ -1,7 +1,7 @@
 """DNS: whether a domain takes mail at all. Three answers; only a definite no is one."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -59,6 +59,17 @@ class MxResolver:
         finally:
             for domain, question in questions.items():
                 self._leave(domain, question)
+
+    async def texts(self, name: str) -> Sequence[str] | None:
+        """The TXT records of a name; None where nobody could tell."""
+        async with self._turns:
+            try:
+                answer = await self._resolver.resolve(name, "TXT", lifetime=LONGEST_SECONDS, search=False)
+            except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+                return ()
+            except (dns.exception.DNSException, OSError, ValueError):
+                return None
+        return [b"".join(record.strings).decode(errors="replace") for record in answer]
 
     def _question(self, domain: str) -> "_Question":
         question = self._asked.get(domain)
