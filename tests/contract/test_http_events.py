@@ -165,6 +165,19 @@ async def test_nobody_hears_of_another_account(
     assert (answer.status_code, answer.json()["code"]) == (404, "campaign_not_found")
 
 
+async def test_a_stream_ends_with_its_key_and_no_other_does(client: httpx.AsyncClient) -> None:
+    key = (await client.post("/api_keys", json={"label": "for a while"})).json()
+    theirs = {"Authorization": f"Bearer {key['plaintext']}"}
+    async with live(client) as stream, live(client, **theirs) as ending:
+        assert (await client.delete(f"/api_keys/{key['id']}")).status_code == 204
+        with pytest.raises(KeyError):  # it ended, without an event
+            await ending.next()
+        import_id = await imported(client)
+        assert (await stream.next())[1]["data"]["contact_import_id"] == import_id
+    answer = await client.get("/events", headers={**theirs, "Accept": "text/event-stream"})
+    assert answer.status_code == 401
+
+
 @pytest.mark.parametrize(
     ("query", "headers", "named"),
     [

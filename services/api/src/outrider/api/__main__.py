@@ -104,6 +104,7 @@ async def build(service: Service) -> None:
                 await ended.wait()
 
     service.loops.append(serve)
+    service.loops.append(streams.guard_for_ever)
     service.loops.append(service.bus.retell)
     service.loops.append(service.bus.expire)
     service.loops.append(partial(sweep_for_ever, service.log_pool, service.clock))

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -65,3 +66,11 @@ async def holder_of(tables: Pool, token: str | None) -> Holder | None:
         "select account_id, key_id from api_keys where key_hash = $1 and revoked_at is null", key_hash(token)
     )
     return None if row is None else Holder(row["account_id"], row["key_id"])
+
+
+async def valid_keys(tables: Pool, key_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of the keys that are not revoked; an account that is closed has none."""
+    rows = await tables.fetch(
+        "select key_id from api_keys where key_id = any($1) and revoked_at is null", list(key_ids)
+    )
+    return {row["key_id"] for row in rows}

@@ -13,7 +13,7 @@ from outrider.api.answers_people import PublicEventShown
 from outrider.api.describing import PAGE, Query, tells
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import page
-from outrider.api.problems import ValidationFailed
+from outrider.api.problems import Unauthorized, ValidationFailed
 from outrider.api.public_events import TYPES, PublicEvent, unknown_filters
 from outrider.api.streaming import BATCH, Wish
 from outrider.events.campaign import CampaignNotFound
@@ -52,7 +52,9 @@ async def list_events(request: Asked) -> Response[bytes] | Stream:
         return await _page(call, wish, after or 0, page(options).limit)
     if call.method == "HEAD":
         return Response(b"", media_type=STREAM, headers=HEADERS)
-    chunks = call.gateway.streams.open(call.account_id, wish, after)
+    if call.asker is None:
+        raise Unauthorized
+    chunks = call.gateway.streams.open(call.account_id, call.asker, wish, after)
     return Stream(chunks, media_type=STREAM, headers=HEADERS)
 
 

@@ -5,7 +5,7 @@ from the log, so that he may also come back tomorrow (Server-Sent Events, WHATWG
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 
+from outrider.api.auth import valid_keys
 from outrider.api.public_events import PublicEvent, Showing, wanted
 from outrider.events.database import heed_cancellation, passing
 from outrider.events.errors import Unavailable
@@ -28,6 +29,8 @@ BATCH: Final = 250
 MOST_STREAMS: Final = 5000
 """Of one process."""
 PAUSE_SECONDS: Final = 1.0
+GUARD_SECONDS: Final = 10.0
+"""So long a stream may go on whose key was revoked, or whose account was closed."""
 _log = logger(__name__)
 
 
@@ -78,6 +81,8 @@ class Streams:
         self._showing = showing
         self._position = position
         self._channels: dict[UUID, _Channel] = {}
+        self._keys: Counter[UUID] = Counter()
+        """By which keys streams are open; one that is not here any more opens nothing."""
         self._open = 0
         self._closed = False
 
@@ -92,20 +97,40 @@ class Streams:
         for channel in self._channels.values():
             channel.wake()
 
-    def open(self, account_id: UUID, wish: Wish, after: int | None) -> AsyncGenerator[bytes]:
+    async def guard_for_ever(self) -> None:
+        """Streams end soon after their key was revoked or their account closed."""
+        while True:
+            await asyncio.sleep(GUARD_SECONDS)
+            try:
+                await self._guard()
+            except Exception as error:  # noqa: BLE001  # a loop that ended would let them go on
+                heed_cancellation()
+                _log.warning("streams.unguarded", error=type(error).__name__, passing=passing(error))
+
+    async def _guard(self) -> None:
+        asked = list(self._keys)
+        valid = await valid_keys(self._showing.tables, asked) if asked else set[UUID]()
+        if gone := [key for key in asked if key not in valid]:
+            for key in gone:
+                del self._keys[key]
+            for channel in self._channels.values():
+                channel.wake()
+
+    def open(self, account_id: UUID, key_id: UUID, wish: Wish, after: int | None) -> AsyncGenerator[bytes]:
         """The stream's bytes, from behind `after` or from now on; endless. Raises Unavailable where there are too many.
 
         The position from which it is live is taken now: nothing that is recorded after this call is missed.
         """
         if self._closed or self._open >= MOST_STREAMS:
             raise Unavailable("no more streams here")
-        return self._follow(account_id, wish, self._position() if after is None else after)
+        return self._follow(account_id, key_id, wish, self._position() if after is None else after)
 
-    async def _follow(self, account_id: UUID, wish: Wish, position: int) -> AsyncGenerator[bytes]:
+    async def _follow(self, account_id: UUID, key_id: UUID, wish: Wish, position: int) -> AsyncGenerator[bytes]:
         channel = self._joined(account_id)
+        self._keys[key_id] += 1
         try:
             yield HELLO
-            while not self._closed:
+            while not self._closed and key_id in self._keys:
                 moved = channel.moved
                 lines, position = await self._after(channel, position)
                 if text := b"".join(line.text for line in lines if wish.matches(line.event)):
@@ -119,6 +144,7 @@ class Streams:
                 yield HEARTBEAT
         finally:
             self._left(channel)
+            self._keys -= Counter([key_id])  # keeps none that is at zero
 
     async def _after(self, channel: _Channel, position: int) -> tuple[Sequence[_Line], int]:
         """What comes after that position, from memory or else from the log, and the position behind it."""
