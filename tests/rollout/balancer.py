@@ -34,6 +34,9 @@ class Gateway:
     asked_at: float | None = None
     """When it was asked to stop; nobody tells a real balancer."""
 
+    stopping_at: float | None = None
+    """When it first said itself that it is stopping."""
+
     @property
     def eligible(self) -> bool:
         """Whether requests are sent there."""
@@ -79,10 +82,12 @@ class Gateways:
 
     async def _look(self, web: httpx.AsyncClient, gateway: Gateway) -> None:
         try:
-            ready = (await web.get(gateway.health)).is_success
+            answer = await web.get(gateway.health)
         except httpx.TransportError:
-            ready = False
-        if ready:
+            answer = None
+        if answer is not None and gateway.stopping_at is None and answer.json()["status"] == "stopping":
+            gateway.stopping_at = time.monotonic()
+        if answer is not None and answer.is_success:
             gateway.ready, gateway.unready_at = True, None
         elif gateway.unready_at is None:
             gateway.unready_at = time.monotonic()
@@ -123,6 +128,8 @@ class Balancer(httpx.AsyncBaseTransport):
         if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             self._gateways.broken.append(f"{what}: {response.status_code}")
         closes = response.headers.get("connection", "").lower() == "close"
+        if not closes and gateway.stopping_at is not None and sent_at > gateway.stopping_at:
+            self._gateways.broken.append(f"{what}: an answer that has its client come again, to one that is stopping")
         self._at = gateway if self._pinned and not closes else None
         return response
 
