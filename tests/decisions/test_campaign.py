@@ -263,6 +263,7 @@ def test_a_campaign_that_was_active_in_a_backup_is_paused_once() -> None:
     paused = CampaignPaused(campaign_id=M, reason="restored")
     given(campaign, CREATED, ACTIVATED).when(decide).then(paused).when(decide).then()
     given(campaign, CREATED).when(decide).then()
+    given(campaign, CREATED, ACTIVATED, CampaignCompleted(campaign_id=M)).when(decide).then()
 
 
 def test_a_campaign_completes_when_nobody_waits_or_goes_on_and_a_dispatch_opens_it_again() -> None:

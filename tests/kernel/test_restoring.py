@@ -2,17 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from uuid import UUID
 
 import nats
 import pytest
 
 from outrider.api.relay.relaying import Relay
+from outrider.events import vault
 from outrider.events.bus import EVENTS_STREAM
+from outrider.events.contact import ContactAdded, ContactForgotten
 from outrider.events.database import Row, connect
 from outrider.events.ids import new_id
 from outrider.events.log import Write
+from outrider.events.message import Event
 from outrider.events.publication import Publication
 from outrider.events.streams import COMMANDS_STREAM
+from outrider.events.vault import Entry
 from outrider.local.errors import Failed
 from outrider.local.home import Home
 from outrider.local.keys import Keys
@@ -37,7 +42,9 @@ async def recorded(urls: Mapping[str, str], bus_url: str, count: int) -> None:
         relay = Relay(k.log, k.pool, Publication(lambda: client, bus_url))
 
         async def there() -> bool:
-            return (await client.jetstream().stream_info(EVENTS_STREAM)).state.messages == count
+            found: int = await k.pool.fetchval("select count(*) from log.events")
+            state = (await client.jetstream().stream_info(EVENTS_STREAM)).state
+            return bool(state.messages == found)
 
         async with running(relay.run()):
             await until("published", there)
@@ -98,6 +105,31 @@ async def test_a_run_that_was_killed_is_gone_on_with(
     await sql(urls, "insert into log.restores (epoch, backup_position) values (7, 2)")
     figures = await restored(urls, bus_url, servers.keys, tmp_path)
     assert (figures["epoch"], figures["backup_position"], figures["brought_back"]) == (7, 2, 1)
+
+
+async def test_who_was_forgotten_after_the_backup_is_so_again_and_what_has_no_data_is_told(
+    servers: Servers, urls: Mapping[str, str], bus_url: str, tmp_path: Path
+) -> None:
+    gone, added = new_id(), new_id()
+    person = Entry(gone, "person", ACCOUNT, "contact", {"email": "zoe@gone.example"})
+    copy = Entry(new_id(), "rows-0", ACCOUNT, "import", {"rows": [{"contact_id": str(gone), "address_key": "k" * 64}]})
+
+    async def record(contact: UUID, event: Event, after: int) -> None:
+        async with kernel(urls) as k:
+            await k.log.append(ACCOUNT, Write(f"contact-{contact}", after, [event], new_id()))
+
+    await record(gone, ContactAdded(contact_id=gone, import_id=None, address_key="k" * 64), 0)
+    await record(added, ContactAdded(contact_id=added, import_id=None, address_key="l" * 64), 0)
+    await record(gone, ContactForgotten(contact_id=gone), 1)
+    await recorded(urls, bus_url, 0)
+    async with kernel(urls) as k:
+        await vault.put(k.pool, [person, copy])  # as the backup has it
+    await sql(urls, "delete from log.events where position > 1")
+    figures = await restored(urls, bus_url, servers.keys, tmp_path)
+    assert (figures["brought_back"], figures["forgotten_again"]) == (2, 1)
+    assert figures["without_data"] == {"contacts": 1}
+    kept = await sql(urls, "select owner, name, value from log.vault")
+    assert [(row["owner"], row["name"], row["value"]) for row in kept] == [(copy.owner, "rows-0", {"rows": []})]
 
 
 async def test_what_does_not_follow_is_refused_and_can_be_left_alone(

@@ -15,12 +15,13 @@ from uuid import UUID, uuid5
 
 from outrider.dispatcher.campaign import campaign, pause_restored
 from outrider.dispatcher.erasing import erase
+from outrider.dispatcher.projections import facts
 from outrider.dispatcher.todos import todos
 from outrider.events import vault
 from outrider.events.clock import Clock, read_clock
-from outrider.events.database import ROLES, Pool
+from outrider.events.database import ROLES, Pool, Row
 from outrider.events.log import Log
-from outrider.events.projector import Reader, WrongLog, caught_up
+from outrider.events.projector import Projection, Reader, WrongLog, caught_up
 from outrider.events.tokens import Keyring
 from outrider.local.errors import Failed
 from outrider.local.keys import role_url
@@ -49,13 +50,10 @@ EXPIRE: Final = """
 update log.commands set expires_at = clock_timestamp() where status = 'accepted' and expires_at > clock_timestamp()
 """
 ACTIVE: Final = """
-select account_id, id from (
-    select distinct on (e.shard, e.stream) e.account_id, (e.data ->> 'campaign_id')::uuid as id, e.type, e.data
-    from log.events e
-    where e.type in ('CampaignActivated', 'CampaignResumed', 'CampaignPaused', 'CampaignDeleted')
-    order by e.shard, e.stream, e.version desc
-) c
-where type in ('CampaignActivated', 'CampaignResumed') or data ->> 'reason' = 'restored'
+select account_id, campaign_id as id from dispatcher.campaigns where status = 'active'
+union
+select account_id, (data ->> 'campaign_id')::uuid from log.events
+where position > $1 and type = 'CampaignPaused' and data ->> 'reason' = 'restored'
 """
 """And those that were paused by the run before this one, which was killed."""
 FORGOTTEN: Final = """
@@ -102,9 +100,10 @@ async def restore(
         expired = await owner.execute(EXPIRE)
         forgotten = await _forget_again(owner, backup)
         clock = await read_clock(owner)
+        await _read_on(secrets, clock, facts)
         async with secrets.role("dispatcher", "log") as its:
-            active = await _paused(owner, Log(its, clock), epoch, tell)
-        await _read_on(secrets, clock)
+            active = await _paused(await owner.fetch(ACTIVE, backup), Log(its, clock), epoch, tell)
+        await _read_on(secrets, clock, todos)
         async with secrets.role("sender", "log") as its:
             marked = await Sends(Log(its, clock), clock, epoch).mark(owner, active, named)
         without = {row["what"]: row["count"] for row in await owner.fetch(WITHOUT_DATA, backup)}
@@ -153,21 +152,23 @@ async def _forget_again(owner: Pool, backup: int) -> int:
     return len(rows)
 
 
-async def _paused(owner: Pool, log: Log, epoch: int, tell: Tell) -> Sequence[UUID]:
-    """No campaign is active any more, for the reason `restored`; which were."""
-    rows = await owner.fetch(ACTIVE)
+async def _paused(rows: Sequence[Row], log: Log, epoch: int, tell: Tell) -> Sequence[UUID]:
+    """No campaign that is not completed is active any more, for the reason `restored`; which were."""
+    found: list[UUID] = []
     for done, row in enumerate(rows, 1):
-        cause = uuid5(row["id"], f"restored-{epoch}")
-        await log.transact(row["account_id"], campaign, row["id"], partial(pause_restored, row["id"]), cause=cause)
-        tell("campaigns paused", done, len(rows))
-    return [row["id"] for row in rows]
+        decide, cause = partial(pause_restored, row["id"]), uuid5(row["id"], f"restored-{epoch}")
+        decided = await log.transact(row["account_id"], campaign, row["id"], decide, cause=cause)
+        found += [row["id"]] if decided.state.status == "paused" else []
+        tell("campaigns looked at", done, len(rows))
+    return found
 
 
-async def _read_on(secrets: "_Secrets", clock: Clock) -> None:  # pragma: allowlist secret
-    """The dispatcher's to-dos are those that the log leads to."""
-    async with secrets.role("dispatcher", "log") as its, secrets.role("dispatcher", "dispatcher_work") as work:
+async def _read_on(secrets: "_Secrets", clock: Clock, projection: Projection) -> None:  # pragma: allowlist secret
+    """The tables of this reader of the dispatcher are those that the log leads to."""
+    schema = "dispatcher_work" if projection is todos else "dispatcher"
+    async with secrets.role("dispatcher", "log") as its, secrets.role("dispatcher", schema) as tables:
         try:
-            await caught_up(Reader(todos, Log(its, clock), work))
+            await caught_up(Reader(projection, Log(its, clock), tables))
         except WrongLog as error:
             raise Failed(f"{error}: restore the services' database to the same moment as the log's") from error
 

@@ -269,8 +269,9 @@ def pause_without_credential(campaign_id: UUID, usable_credentials: int, state: 
 
 
 def pause_restored(campaign_id: UUID, state: Campaign) -> Sequence[Event]:
-    """One that was active in a backup waits until somebody has looked what became of its mail since."""
-    return [CampaignPaused(campaign_id=campaign_id, reason="restored")] if state.status == "active" else []
+    """One that was under way in a backup waits until somebody has looked what became of its mail since."""
+    under_way = state.status == "active" and not state.completed
+    return [CampaignPaused(campaign_id=campaign_id, reason="restored")] if under_way else []
 
 
 def resume(command: ResumeCampaign, usable_credentials: int, state: Campaign) -> Sequence[Event]:
