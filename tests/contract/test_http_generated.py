@@ -30,7 +30,9 @@ CHECKS = (
     "negative_data_rejection",
 )
 """Sound data may be refused: no schema tells which templates render, nor which positions leave no gap."""
+HOOKS = Path(__file__).with_name("hooks_of_fuzzing.py")
 CONFIG = """
+hooks = "{hooks}"
 headers = {{ Authorization = "Bearer {key}" }}
 
 [[operations]]
@@ -57,7 +59,7 @@ async def test_whatever_is_asked_is_answered_as_described(
     ids = dict(await furnished(gateway, client))
     document, config = tmp_path / "openapi.json", tmp_path / "schemathesis.toml"
     document.write_text(json.dumps(aimed(ids)))
-    config.write_text(CONFIG.format(key=gateway.api_key, operator=gateway.operator_token))
+    config.write_text(CONFIG.format(hooks=HOOKS, key=gateway.api_key, operator=gateway.operator_token))
     running = await asyncio.create_subprocess_exec(
         *(str(Path(sys.executable).parent / "schemathesis"), "--config-file", str(config), "run", str(document)),
         *("--url", gateway.url, "--checks", ",".join(CHECKS), "--no-color", "--warnings", "off", "--no-shrink"),

@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 import yaml
@@ -151,7 +151,7 @@ def unknown(values: Mapping[str, Any], schema: Mapping[str, Any], at: str = "") 
         if place is None:
             yield f"{at}/{name} is not described"
         elif isinstance(value, dict) and name not in FREE:
-            yield from unknown(value, place, f"{at}/{name}")
+            yield from unknown(cast("Mapping[str, Any]", value), place, f"{at}/{name}")
 
 
 def test_the_image_is_built_in_two_steps_from_what_is_hashed_and_runs_as_nobody(manifests: list[Manifest]) -> None:

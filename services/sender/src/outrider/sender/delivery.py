@@ -177,7 +177,7 @@ def restore(claim: DeliveryStarted, now: datetime, state: Delivery, *, mailed: b
     if state.status == "started" and state.started is not None:
         started, events = state.started, list[Event]()
     elif _is_next(claim.attempt, state):
-        started, events = claim, [claim]
+        started, events = claim, list[Event]([claim])
     else:
         return ()
     about = _about(started)
