@@ -25,6 +25,10 @@ STEPS: Final = 2
 SECONDS: Final = 600.0
 DURABLE: Final = "all-ears"
 MINE: Final = "select position from log.events where account_id = $1 order by position"
+QUIET: Final = """
+select max(recorded_at) < clock_timestamp() - interval '5 seconds' from log.events where account_id = $1
+"""
+"""Opens and answers may still come when a campaign is completed; they are written some at a time."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +110,12 @@ async def _quiet(system: System, story: Story, ears: Ears) -> tuple[Sequence[int
     deadline = time.monotonic() + SECONDS
     try:
         while True:
+            quiet = not story.record()["waiting"] and await connection.fetchval(QUIET, UUID(story.account_id))
             recorded = [row["position"] for row in await connection.fetch(MINE, UUID(story.account_id))]
             public = _public(story)
             everything = (
-                set(recorded) <= set(ears.subscribed)
+                quiet
+                and set(recorded) <= set(ears.subscribed)
                 and set(public) <= set(ears.streamed)
                 and set(public) <= {position for _, position in ears.posted}
             )
