@@ -19,7 +19,7 @@ from tests.support.http import UNKNOWN
 from tests.support.system import System
 
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "0"))
-BRIEF = ("--seed", "20261128", "--max-examples", "1", "--phases", "fuzzing")
+BRIEF = ("--seed", "20261128", "--max-examples", "2", "--phases", "fuzzing")
 LONG = ("--max-examples", "200", "--phases", "examples,coverage,fuzzing", "--max-time", str(SECONDS))
 CHECKS = (
     "not_a_server_error",
