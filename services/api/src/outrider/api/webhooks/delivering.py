@@ -210,13 +210,22 @@ class Delivering:
             return []
 
     async def _in_turn(self, job: _Job) -> None:
+        """Whatever goes wrong with it is said; its lease runs out, and it comes again."""
+        try:
+            await self._deliver(job)
+        except Exception as error:  # noqa: BLE001  # its lease runs out
+            heed_cancellation()
+            quiet = passing(error) or isinstance(error, Conflict)
+            _log.warning("webhook.waits" if quiet else "webhook.broken", key=job.todo.key, error=type(error).__name__)
+
+    async def _deliver(self, job: _Job) -> None:
         """It is delivered if its endpoint has a place for it soon, and given back if not."""
         places = self._endpoints[job.webhook_id].places
         try:
             async with asyncio.timeout(WAITS_SECONDS):
                 await places.acquire()
         except TimeoutError:
-            await self._noted(job, self._work.execute(GIVEN_BACK, KIND, job.todo.key))
+            await self._work.execute(GIVEN_BACK, KIND, job.todo.key)
             return
         if job.recorded_at is not None:
             WEBHOOK_FIRST_SECONDS.observe((self._clock.real() - job.recorded_at).total_seconds())
@@ -226,17 +235,9 @@ class Delivering:
             places.release()
         if outcome.error is None:
             WEBHOOK_ATTEMPTS.labels("taken").inc()
-            await self._noted(job, self._notes.delivered(job.todo.key, job.webhook_id, outcome.status))
+            await self._notes.delivered(job.todo.key, job.webhook_id, outcome.status)
         else:
-            await self._noted(job, self._failed(job, outcome, outcome.error))
-
-    async def _noted(self, job: _Job, noting: Awaitable[object]) -> None:
-        try:
-            await noting
-        except Exception as error:  # noqa: BLE001  # its lease runs out, and it comes again
-            heed_cancellation()
-            quiet = passing(error) or isinstance(error, Conflict)
-            _log.warning("webhook.waits" if quiet else "webhook.broken", key=job.todo.key, error=type(error).__name__)
+            await self._failed(job, outcome, outcome.error)
 
     async def _traced(self, job: _Job) -> Outcome:
         """Each attempt is a trace, linked to the one in which the event was recorded."""
