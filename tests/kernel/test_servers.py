@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import asyncpg
 import nats
@@ -82,6 +83,17 @@ def test_a_process_that_ends_before_it_is_ready_is_told_with_its_last_words(serv
     part = Part("talker", ("/bin/sh", "-c", "echo first; echo no such luck >&2; exit 3"), ready=lambda _: False)
     with pytest.raises(Failed, match=r"talker ended \(exit code 3\) before it was ready: no such luck"):
         servers.machine.start(part)
+
+
+def test_a_revived_process_that_ends_once_more_is_started_until_it_stays(servers: Servers, tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    script = f"echo >> {starts}; [ $(wc -l < {starts}) != 2 ] && exec sleep 600"
+    part = Part("stumbling", ("/bin/sh", "-c", script), ready=lambda pid: command_line(pid).startswith("sleep"))
+    servers.machine.start(part)
+    servers.machine.kill("stumbling")
+    servers.machine.revive("stumbling")
+    assert starts.read_text().count("\n") == 3
+    servers.machine.drop("stumbling")
 
 
 ORPHANS = {

@@ -75,11 +75,17 @@ class Machine:
         self._end([running], time.monotonic() + STOP_SECONDS, number)
 
     def revive(self, name: str, seconds: float = START_SECONDS) -> None:
-        """The part, killed or ended by itself, runs again and is ready. Raises Failed."""
-        running = self._running[name]
-        self._again(running)
-        running.wanted = True
-        self._await([running], seconds)
+        """The part, killed or ended by itself, runs again and is ready. Raises Failed when that time is over.
+
+        One that ends on the way is started once more: Postgres refuses while processes of the killed one still end.
+        """
+        self.begin(name)
+        running, deadline = self._running[name], time.monotonic() + seconds
+        while not running.ready:
+            if time.monotonic() > deadline:
+                raise Failed(f"{name} was not ready within {seconds:g} s: {self._why(running.part)}")
+            self._mend(running)
+            time.sleep(LOOK_SECONDS)
 
     def begin(self, name: str) -> None:
         """The part, killed, is started again; `mend` sees when it is ready, and starts it once more if it ends."""
@@ -93,18 +99,8 @@ class Machine:
 
     def mend(self) -> None:
         """Bring back what ended by itself, after a pause that doubles from fall to fall; returns at once."""
-        now = time.monotonic()
-        for name, running in self._running.items():
-            if not running.wanted:
-                continue
-            if running.again_at is not None:
-                if now >= running.again_at:
-                    self._again(running)
-            elif (code := running.process.poll()) is not None:
-                self._fell(running, code)
-            elif not running.ready and running.part.ready(running.process.pid):
-                running.ready = True
-                self._tell(f"{name} is back")
+        for running in self._running.values():
+            self._mend(running)
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
         """Nothing runs any more: each tier was asked, and killed when its share of the time was over."""
@@ -127,6 +123,19 @@ class Machine:
     def _again(self, running: Running) -> None:
         running.process = self._launch(running.part)
         running.since, running.ready, running.again_at = time.monotonic(), False, None
+
+    def _mend(self, running: Running) -> None:
+        now = time.monotonic()
+        if not running.wanted:
+            return
+        if running.again_at is not None:
+            if now >= running.again_at:
+                self._again(running)
+        elif (code := running.process.poll()) is not None:
+            self._fell(running, code)
+        elif not running.ready and running.part.ready(running.process.pid):
+            running.ready = True
+            self._tell(f"{running.part.name} is back")
 
     def _fell(self, running: Running, code: int) -> None:
         name, now = running.part.name, time.monotonic()

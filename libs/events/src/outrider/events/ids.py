@@ -62,20 +62,22 @@ class _Rising:
     def next(self) -> int:
         """Answer 48 bits of milliseconds and 74 of chance; within one millisecond it counts on by a random step."""
         with self._lock:
-            fresh = (time.time_ns() // 1_000_000) << 74 | secrets.randbits(73)  # the 74th bit is room to count
-            self._last = fresh if fresh > self._last else self._last + 1 + secrets.randbits(32)
-            return self._last
+            return self._following()
 
     def more(self, number: int) -> Sequence[int]:
         """Answer so many, the first as `next` has it and each of the others a random step further."""
         if not number:
             return ()
         steps = memoryview(secrets.token_bytes(4 * (number - 1))).cast("I")
-        first = self.next()
         with self._lock:
-            found = list(accumulate(steps, lambda last, step: last + 1 + step, initial=max(first, self._last)))
+            found = list(accumulate(steps, lambda last, step: last + 1 + step, initial=self._following()))
             self._last = found[-1]
             return found
+
+    def _following(self) -> int:
+        fresh = (time.time_ns() // 1_000_000) << 74 | secrets.randbits(73)  # the 74th bit is room to count
+        self._last = fresh if fresh > self._last else self._last + 1 + secrets.randbits(32)
+        return self._last
 
 
 _rising: Final = _Rising()
