@@ -5,24 +5,26 @@ import json
 import re
 from collections.abc import Sequence
 from typing import Final
+from urllib.parse import urlsplit
 
-import kubernetes_validate
 import pytest
+from jsonschema import ValidationError
 
 from outrider.events import service as kernel
 from outrider.events import streams
 from outrider.events.database import ROLES
+from outrider.events.oauth import PROVIDERS
 from outrider.events.settings import Settings
 from outrider.local.keys import Keys
 from outrider.local.services import SERVICES, module, role
-from tests.deploy.charting import CHART, HERE, Manifest, helm, labels, of_kind, pods, rendered
+from tests.deploy.charting import CHART, HERE, NEWEST, Manifest, helm, labels, of_kind, pods, rendered, validate
 from tests.kill_loop.fleet import REPLICAS
 from tests.rollout.balancer import LINGER_SECONDS
 from tests.rollout.rolling import GRACE_SECONDS
 
 OLDEST: Final = "1.30"
 """As in Chart.yaml."""
-NEWEST: Final = kubernetes_validate.latest_version().rpartition(".")[0]
+MINIMAL: Final = str(HERE / "deploy/helm/examples/minimal.yaml")
 FOREIGN: Final = ("monitoring.coreos.com/", "keda.sh/", "gateway.networking.k8s.io/")
 """Kinds of other projects: their schemas are not Kubernetes'."""
 SECRETS: Final = Keys.fresh().deployment(
@@ -35,14 +37,14 @@ def test_every_manifest_is_valid(manifests: list[Manifest], version: str) -> Non
     ours = [one for one in manifests if not one["apiVersion"].startswith(FOREIGN)]
     assert len(ours) >= 15
     for one in ours:
-        kubernetes_validate.validate(dict(one), version, strict=True)
+        validate(one, version)
 
 
 def test_the_schemas_tell_a_wrong_manifest(manifests: list[Manifest]) -> None:
     wrong = json.loads(json.dumps(of_kind(manifests, "Deployment")[0]))
     wrong["spec"]["template"]["spec"]["containers"][0]["port"] = []
-    with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(wrong, NEWEST, strict=True)
+    with pytest.raises(ValidationError, match="'port' was unexpected"):
+        validate(wrong, NEWEST)
 
 
 def test_every_process_of_this_version_has_a_deployment(manifests: list[Manifest]) -> None:
@@ -147,23 +149,35 @@ def test_every_flow_has_a_policy(manifests: list[Manifest]) -> None:
         for component, pod in pods(manifests).items()
     }
     servers = {5432, 4222, 53}
-    assert reached.pop("sender") == servers | {25, 465, 587, 2525}
-    assert reached.pop("reply-watcher") == servers | {143, 993}
+    tokens = {urlsplit(url).port or 443 for url in PROVIDERS.values()}
+    assert reached.pop("sender") == servers | {25, 465, 587, 2525} | tokens
+    assert reached.pop("reply-watcher") == servers | {143, 993} | tokens
     assert reached.pop("webhooks") == servers | {443, 8443}
     assert set(map(frozenset, reached.values())) == {frozenset(servers)}
 
 
+def test_a_resolver_on_another_port_is_let_through() -> None:
+    found = rendered(MINIMAL, "settings.dns=10.0.0.53:5353")
+    ports = {
+        port["port"]
+        for one in of_kind(found, "NetworkPolicy")
+        for rule in one["spec"].get("egress", [])
+        for port in rule["ports"]
+        if port["protocol"] == "UDP"
+    }
+    assert ports == {5353}
+
+
 def test_traces_flow_where_a_collector_is_named() -> None:
-    minimal = str(HERE / "deploy/helm/examples/minimal.yaml")
-    found = rendered(minimal, "monitoring.traces.endpoint=http://collector:4318")
+    found = rendered(MINIMAL, "monitoring.traces.endpoint=http://collector:4318")
     (policy,) = [one for one in of_kind(found, "NetworkPolicy") if one["metadata"]["name"].endswith("-traces-out")]
     assert [port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]] == [4318]
     assert environment(found, "sender")["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://collector:4318"
-    assert not [name for name in environment(rendered(minimal), "sender") if name.startswith("OTEL_")]
+    assert not [name for name in environment(rendered(MINIMAL), "sender") if name.startswith("OTEL_")]
 
 
 def test_grafanas_sidecar_is_given_every_dashboard() -> None:
-    found = rendered(str(HERE / "deploy/helm/examples/minimal.yaml"), "monitoring.dashboards.enabled=true")
+    found = rendered(MINIMAL, "monitoring.dashboards.enabled=true")
     given = [one for one in of_kind(found, "ConfigMap") if one["metadata"]["labels"].get("grafana_dashboard") == "1"]
     texts = [json.loads(text) for one in given for text in one["data"].values()]
     files = (CHART / "files/dashboards").glob("*.json")
@@ -177,7 +191,7 @@ def test_servers_of_customers_on_private_addresses_cannot_be_reached(manifests: 
         for rule in one["spec"].get("egress", [])
         if rule["ports"][0]["port"] in {25, 143, 443}
     ]
-    assert len(mail) == 3
+    assert len(mail) == 5
     for rule in mail:
         assert {"10.0.0.0/8", "169.254.0.0/16"} <= set(rule["to"][0]["ipBlock"]["except"])
 

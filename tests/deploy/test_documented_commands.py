@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Final
 
 import click
-import kubernetes_validate
 import pytest
 import yaml
 
 from outrider.local.cli import main
-from tests.deploy.charting import HERE
+from tests.deploy.charting import HERE, NEWEST, validate
 
 DOCUMENTS: Final = sorted(
     path
@@ -100,7 +99,7 @@ def test_the_documents_have_commands_at_all() -> None:
 
 def test_the_operators_pod_is_restricted_and_has_every_secret() -> None:
     pod = yaml.safe_load(OPERATOR.read_text(encoding="utf-8"))
-    kubernetes_validate.validate(pod, kubernetes_validate.latest_version().rpartition(".")[0], strict=True)
+    validate(pod, NEWEST)
     (container,) = pod["spec"]["containers"]
     assert container["securityContext"] == {
         "allowPrivilegeEscalation": False,

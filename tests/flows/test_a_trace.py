@@ -59,6 +59,9 @@ async def test_a_dispatch_can_be_followed_to_the_mail_and_the_webhook(
     assert way[5].trace == way[8].trace, "all about a mail is one trace"
     assert way[9].about["http.response.status_code"] == OK
     until("the refused one", lambda: {"Accepted", "Rejected"} <= {_outcome(span) for span in collector.spans()})
+    stages = {span.stages for span in collector.spans() if span.name == "SMTP"}
+    assert ("connected", "greeted", "logged in") in {one[:3] for one in stages}
+    assert ("MAIL", "RCPT", "DATA") in {one[-3:] for one in stages}
 
     told = b"".join(collector.bodies)
     secrets = (secret, secret.removeprefix("whsec_"), system.api_key, system.operator_token, "sandbox")

@@ -1,13 +1,10 @@
 """One run: start, hit, wait until everything is settled, check."""
 
 import asyncio
-import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from rich.console import Console
 
@@ -17,9 +14,8 @@ from tests.kill_loop.script import Blow, Hold, Script
 from tests.kill_loop.settling import Settling
 from tests.kill_loop.tenants import Refused, Tenants
 from tests.kill_loop.view import View
-from tests.support.servers import MEMORY
+from tests.support.run_folder import run_folder
 
-PLACE = MEMORY if MEMORY.is_dir() else None  # the discs of small machines are slow
 LOOK_SECONDS = 0.2
 STANDSTILL_SECONDS = 180.0
 """So long what is left may stay what it is."""
@@ -63,19 +59,12 @@ class Verdict:
 
 async def run(script: Script, console: Console, *, keep: bool = False) -> Verdict:
     """Answer the verdict; data and logs stay where something was broken, and the console says where."""
-    path = Path(tempfile.mkdtemp(prefix="outrider-kill-loop-", dir=PLACE))
     began, verdict = time.monotonic(), Verdict(script)
-    try:
-        with ExitStack() as stack:
-            fleet = Fleet(path, script)
-            stack.callback(fleet.stop)
-            await _Run(fleet, script, verdict, View(console, script, fleet)).go()
-    finally:
-        verdict.seconds = time.monotonic() - began
-        if keep or not verdict.kept:
-            console.print(f"data and logs: {path}/", markup=False)
-        else:
-            shutil.rmtree(path)
+    with run_folder("kill-loop", console, lambda: verdict.kept and not keep) as path, ExitStack() as stack:
+        fleet = Fleet(path, script)
+        stack.callback(fleet.stop)
+        await _Run(fleet, script, verdict, View(console, script, fleet)).go()
+    verdict.seconds = time.monotonic() - began
     return verdict
 
 

@@ -22,7 +22,7 @@ def main() -> int:
     for problem in verdict.problems:
         console.print(f"  - {problem}", markup=False)
     sys.stdout.write(json.dumps(verdict.figures()) + "\n")
-    return 0 if verdict.sends and not verdict.problems else 1
+    return 0 if verdict.whole else 1
 
 
 if __name__ == "__main__":

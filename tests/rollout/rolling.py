@@ -7,13 +7,10 @@ begins the next round while the old ones end: it has more of each then, never le
 """
 
 import asyncio
-import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Final
 
 from rich.console import Console
@@ -21,7 +18,7 @@ from rich.console import Console
 from outrider.local.services import SERVICES
 from tests.kill_loop import checks, record, recount
 from tests.kill_loop.fleet import REPLICAS, Fleet, replica
-from tests.kill_loop.loop import PLACE, STANDSTILL_SECONDS
+from tests.kill_loop.loop import STANDSTILL_SECONDS
 from tests.kill_loop.script import Script
 from tests.kill_loop.settling import Settling
 from tests.kill_loop.tenants import Caller, Tenants
@@ -29,6 +26,7 @@ from tests.rollout.balancer import LINGER_SECONDS, URL, Gateway
 from tests.rollout.crowd import Crowd, Visitor
 from tests.rollout.hanging import Hanging
 from tests.rollout.hearers import Hearers
+from tests.support.run_folder import run_folder
 
 GRACE_SECONDS: Final = 45.0
 """As in the chart."""
@@ -72,6 +70,11 @@ class Verdict:
     seconds: float = 0.0
 
     @property
+    def whole(self) -> bool:
+        """Whether mail went out, and nothing was broken."""
+        return bool(self.sends) and not self.problems
+
+    @property
     def problems(self) -> list[str]:
         """Every sentence about something that was broken."""
         return [f"{name}: {problem}" for name, found in self.broken.items() for problem in found]
@@ -85,22 +88,15 @@ class Verdict:
 
 async def run(ordeal: Ordeal, console: Console) -> Verdict:
     """Answer the verdict; data and logs stay where something was broken, and the console says where."""
-    path = Path(tempfile.mkdtemp(prefix="outrider-rollout-", dir=PLACE))
     verdict, began = Verdict(), time.monotonic()
-    try:
-        with ExitStack() as stack:
-            most = REPLICAS * (ordeal.rollouts + 1) + REPLICAS
-            fleet = Fleet(path, ordeal.script, SERVICES, {"OUTRIDER_LINGER_SECONDS": f"{LINGER_SECONDS:g}"}, most)
-            stack.callback(fleet.stop)
-            await fleet.start()
-            await _Run(fleet, stack.enter_context(Crowd()), ordeal, verdict, console, began).go()
-            fleet.stop_services()  # all is counted: nobody need end in order
-    finally:
-        verdict.seconds = time.monotonic() - began
-        if verdict.problems or not verdict.sends:
-            console.print(f"data and logs: {path}/", markup=False)
-        else:
-            shutil.rmtree(path)
+    with run_folder("rollout", console, lambda: verdict.whole) as path, ExitStack() as stack:
+        most = REPLICAS * (ordeal.rollouts + 1) + REPLICAS
+        fleet = Fleet(path, ordeal.script, SERVICES, {"OUTRIDER_LINGER_SECONDS": f"{LINGER_SECONDS:g}"}, most)
+        stack.callback(fleet.stop)
+        await fleet.start()
+        await _Run(fleet, stack.enter_context(Crowd()), ordeal, verdict, console, began).go()
+        fleet.stop_services()  # all is counted: nobody need end in order
+    verdict.seconds = time.monotonic() - began
     return verdict
 
 

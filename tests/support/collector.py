@@ -30,6 +30,8 @@ class Told:
     """Nanoseconds since 1970."""
     about: dict[str, object]
     failed: bool
+    stages: tuple[str, ...]
+    """The events of the span, in order."""
 
 
 @dataclass
@@ -124,4 +126,5 @@ def _spans(body: bytes) -> Iterator[Told]:
                     ended=span.end_time_unix_nano,
                     about={one.key: getattr(one.value, one.value.WhichOneof("value") or "") for one in span.attributes},
                     failed=span.status.code == span.status.STATUS_CODE_ERROR,
+                    stages=tuple(event.name for event in span.events),
                 )

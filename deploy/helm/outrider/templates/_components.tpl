@@ -19,12 +19,12 @@ sender:
   module: outrider.sender
   role: SENDER
   secrets: {OUTRIDER_SEAL_PRIVATE_KEY: SEAL_PRIVATE_KEY}
-  flows: [postgres, nats, dns, smtp]
+  flows: [postgres, nats, dns, smtp, token]
 reply-watcher:
   module: outrider.reply_watcher
   role: REPLY_WATCHER
   secrets: {OUTRIDER_SEAL_PRIVATE_KEY: SEAL_PRIVATE_KEY}
-  flows: [postgres, nats, dns, imap]
+  flows: [postgres, nats, dns, imap, token]
 webhooks:
   module: outrider.api.webhooks
   role: API

@@ -281,6 +281,7 @@ class Bus:
             await handle(kind.parse(text))
 
         self._consumers.add(durable)
+        MESSAGES_DEAD.labels(kind.__name__)  # shown as 0: an alert cannot see a series begin
         return Taking(
             lambda: self.broker.connection, durable, partial(self._carried_out, kind.__name__, take_one), workers
         )
@@ -316,6 +317,7 @@ class Bus:
                     pass
 
         self._consumers.add(durable)
+        MESSAGES_DEAD.labels(durable)  # as above
         self.broker.subscriber(
             SERVICES[durable],
             durable=durable,

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from datetime import UTC, datetime
 from typing import cast
 
 import structlog
@@ -85,10 +86,16 @@ class _Json(logging.Formatter):
         self._service = service
 
     def format(self, record: logging.LogRecord) -> str:
-        line = {"event": record.getMessage(), "level": record.levelname.lower(), "module": record.name}
+        line: structlog.typing.EventDict = {
+            "event": record.getMessage(),
+            "level": record.levelname.lower(),
+            "module": record.name,
+            "service": self._service,
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
+        }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps({**line, "service": self._service})
+        return json.dumps(_with_trace(None, "", line))
 
 
 def logger(name: str) -> structlog.typing.FilteringBoundLogger:

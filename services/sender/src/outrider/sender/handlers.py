@@ -178,7 +178,9 @@ class Sending:
                 "outrider.attempt": letter.job.attempt,
             }
             with step("SMTP", SpanKind.CLIENT, about) as span:
-                answer = await line.connections.send(mailer.from_email, letter.person.email, content, deadline)
+                answer = await line.connections.send(
+                    mailer.from_email, letter.person.email, content, deadline, span.add_event
+                )
                 span.set_attribute("outrider.outcome", type(answer).__name__)
         except (CannotRender, BadHeader, BadTemplate) as error:
             return _Ended(Unrenderable(), str(error))

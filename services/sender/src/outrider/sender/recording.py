@@ -3,12 +3,21 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from typing import Final
 from uuid import UUID, uuid5
 
 from outrider.events.clock import Clock
 from outrider.events.credential import CredentialRefused
 from outrider.events.database import Pool, passing
-from outrider.events.delivery import DeliveryStarted, SendStep
+from outrider.events.delivery import (
+    DeliveryDeferred,
+    DeliveryFailed,
+    DeliveryStarted,
+    DeliveryUnknown,
+    EmailBounced,
+    EmailSent,
+    SendStep,
+)
 from outrider.events.errors import Conflict
 from outrider.events.log import Appended, Log, Write
 from outrider.events.message import Event, Json
@@ -17,6 +26,7 @@ from outrider.sender.delivery import Outcome, Postponed, delivery, frees_quota, 
 from outrider.sender.quota import day_id, quota_day, release
 
 LONGEST_WAIT_SECONDS = 5.0
+OUTCOMES: Final = (EmailSent, EmailBounced, DeliveryDeferred, DeliveryFailed, DeliveryUnknown)
 KEEP_WORDS = "select log.keep_words($1, $2, $3, $4, $5)"
 """Only while the owner is there, which it answers: what a server said may name people, and must not outlive them."""
 _log = logger(__name__)
@@ -30,6 +40,8 @@ class Records:
         self._log = log
         self._vault = vault
         self._clock = clock
+        for outcome in OUTCOMES:
+            SENDS.labels(outcome.name)  # shown as 0: an alert cannot see a series begin
 
     async def settle(
         self, account: UUID, delivery_id: UUID, claim: UUID, outcome: Outcome, refusal: CredentialRefused | None = None

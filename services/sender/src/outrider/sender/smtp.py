@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from aiosmtplib.protocol import normalize_message_line_endings
 
 from outrider.sender.smtp_addresses import is_plain
-from outrider.sender.smtp_conversation import SHUTDOWN, STALE, Conversation, Mail, converse
+from outrider.sender.smtp_conversation import SHUTDOWN, STALE, Conversation, Mail, Tell, converse, tell_nobody
 from outrider.sender.smtp_login import LoginRefused
 from outrider.sender.smtp_outcomes import (
     Accepted,
@@ -72,8 +72,12 @@ class Connections:
         """Have every slot free."""
         self._slots = asyncio.Semaphore(self.limit)
 
-    async def send(self, sender: str, recipient: str, message: bytes, deadline: float) -> Outcome:
+    async def send(
+        self, sender: str, recipient: str, message: bytes, deadline: float, tell: Tell = tell_nobody
+    ) -> Outcome:
         """Answer what became of the message; past the deadline (of time.monotonic()) it never enters DATA.
+
+        `tell` hears how far it is.
 
         Cancelling does not raise: the conversation is cut, and what is then known is answered at once, NotSent before
         the final dot and Unknown after it. The caller records that and ends.
@@ -82,7 +86,7 @@ class Connections:
             return CredentialFailed("policy", 553, NOT_A_SENDER)
         if not is_plain(recipient):
             return Rejected("hard", 553, NOT_AN_ADDRESS, "address")
-        mail = Mail(sender, recipient, normalize_message_line_endings(message))
+        mail = Mail(sender, recipient, normalize_message_line_endings(message), tell)
         sending = asyncio.create_task(self._send(mail, deadline))
         self._sending.add(sending)
         sending.add_done_callback(self._sending.discard)
@@ -134,7 +138,7 @@ class Connections:
                 return conversation, await conversation.address(mail)
             except Lost:
                 pass  # closed while idle: nothing was sent, so another connection may try, once
-        conversation = await converse(self.server, self.timeouts)
+        conversation = await converse(self.server, self.timeouts, mail.tell)
         return conversation, await conversation.address(mail)
 
     def _take(self) -> Conversation | None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from aiosmtplib.esmtp import parse_esmtp_extensions
 from aiosmtplib.protocol import PERIOD_REGEX
@@ -28,6 +30,13 @@ DOT = b".\r\n"
 CHUNK_BYTES = 65_536
 STALE, SHUTDOWN = "stale claim", "shutdown"
 NO_UTF8 = "5.6.7 The server takes no address beyond ASCII"
+Stage = Literal["connected", "greeted", "encrypted", "logged in", "MAIL", "RCPT", "DATA"]
+"""How far it is: a command is answered, DATA is written but for the final dot."""
+Tell = Callable[[Stage], object]
+
+
+def tell_nobody(_: Stage) -> None:
+    """For who does not want to know."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,8 @@ class Mail:
     sender: str
     recipient: str
     message: bytes
+    tell: Tell = field(default=tell_nobody, compare=False, repr=False)
+    """Hears of every stage, those of a new connection too. It must not raise."""
 
     @property
     def needs_utf8(self) -> bool:
@@ -61,19 +72,22 @@ class Conversation:
     dirty: bool = False
     """Whether an envelope stands that RSET must clear."""
 
-    async def begin(self) -> None:
+    async def begin(self, tell: Tell) -> None:
         """Be greeted, encrypted and logged in. Raises Lost and LoginRefused."""
         greeting = await self.wire.hear(self.timeouts.command_seconds)
         if greeting.code != READY:
             raise Lost(f"The server takes no connections: {greeting.sentence}")
+        tell("greeted")
         await self._say_hello()
         if self.server.security == "starttls":
             if "starttls" not in self.features:
                 raise Lost("The server offers no STARTTLS.")
             await self.wire.encrypt(self.server, self.timeouts.connect_seconds)
+            tell("encrypted")
             await self._say_hello()  # what was heard before TLS does not count. RFC 3207 §4.2
         if self.server.username and "auth" in self.features:
             await log_in(self.wire, self.server, self.mechanisms, self.timeouts.command_seconds)
+            tell("logged in")
 
     async def _say_hello(self) -> None:
         reply = await self._ask(f"EHLO {self.server.hostname}")
@@ -108,11 +122,14 @@ class Conversation:
         reply = await self._ask(f"MAIL FROM:<{mail.sender}>{self._parameters(mail)}")
         if reply.code == GOING_AWAY:
             raise Lost(f"The server broke off the connection: {reply.sentence}")
+        mail.tell("MAIL")
         return self._refusal("mail", reply)
 
     async def _rcpt(self, mail: Mail) -> Outcome | None:
         try:
-            return self._refusal("rcpt", await self._ask(f"RCPT TO:<{mail.recipient}>"))
+            reply = await self._ask(f"RCPT TO:<{mail.recipient}>")
+            mail.tell("RCPT")
+            return self._refusal("rcpt", reply)
         except Lost as lost:
             self.wire.abort()
             return NotSent(str(lost))
@@ -134,6 +151,7 @@ class Conversation:
         try:
             if refused := await self._content(mail):
                 return refused
+            mail.tell("DATA")
             self.wire.write_now(DOT)
             # From here on nobody can say that it did not go out. No await may come in between: one lost the 250.
             dotted = True
@@ -204,11 +222,12 @@ def _stop_if_cancelled() -> None:
         raise asyncio.CancelledError
 
 
-async def converse(server: Server, timeouts: Timeouts) -> Conversation:
+async def converse(server: Server, timeouts: Timeouts, tell: Tell = tell_nobody) -> Conversation:
     """Answer a conversation that is ready for its first message. Raises Lost and LoginRefused."""
     conversation = Conversation(await connect(server, timeouts), server, timeouts)
+    tell("connected")
     try:
-        await conversation.begin()
+        await conversation.begin(tell)
     except BaseException:
         conversation.wire.abort()
         raise
