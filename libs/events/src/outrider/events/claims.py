@@ -21,6 +21,13 @@ class Places(NamedTuple):
 
 RENEWALS = 180
 """Of 10 s each with the usual lease: what is at it for longer than half an hour hangs, and another one may try."""
+NOT_DONE = "coalesce(done_at, 'infinity') = 'infinity'"
+"""`done_at is null`, in words that fit no index of what is open: rows whose kind and key are given are found by these.
+
+With statistics that are young, or older than a burst, the planner holds an index of what is open for as good as the
+primary key, takes it by its kind alone, and looks at everything that is open for each row that it is asked for. For
+the same reason a join with a list of keys also says `key = any(...)`.
+"""
 FIELDS = "kind, key, account_id, owner, scope, lane, ordinal, due_at, data, attempts, trace"
 ADD = """
 insert into todos (kind, key, account_id, owner, scope, lane, ordinal, due_at, data, held, trace)
@@ -66,7 +73,7 @@ locked as materialized (
     from due
     cross join lateral (
         select x.kind, x.key from todos x
-        where x.kind = due.kind and x.key = due.key and x.done_at is null and x.dead_at is null and not x.held
+        where x.kind = due.kind and x.key = due.key and {NOT_DONE} and x.dead_at is null and not x.held
             and (x.not_before is null or x.not_before <= $3)
         for update skip locked  -- looks again at a row that somebody changed meanwhile
     ) t
@@ -81,10 +88,10 @@ NEXT = """
 select min(due_at) from todos
 where kind = $1 and done_at is null and dead_at is null and not held and due_at > $2
 """
-RENEW = """
+RENEW = f"""
 update todos set not_before = greatest(not_before, $4)
-where kind = $1 and key = any($2) and leased_by = $3 and done_at is null and not_before is not null
-"""
+where kind = $1 and key = any($2) and leased_by = $3 and {NOT_DONE} and not_before is not null
+"""  # noqa: S608  # constants
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from outrider.events.claims import ADD, CLAIM, CLAIM_BY_LANE, FIELDS, LOCK_LANES, NEXT, RENEW, Places, kept
+from outrider.events.claims import ADD, CLAIM, CLAIM_BY_LANE, FIELDS, LOCK_LANES, NEXT, NOT_DONE, RENEW, Places, kept
 from outrider.events.clock import Clock
 from outrider.events.database import Db, Pool, Row, heed_cancellation, passing
 from outrider.events.errors import NotYet
@@ -68,7 +68,7 @@ async def add(db: Db, todos: Sequence[Todo]) -> None:
 async def close(db: Db, kind: str, keys: Sequence[str]) -> None:
     """These are done; they stay, so that they are never added again."""
     await db.execute(
-        "update todos set done_at = clock_timestamp() where kind = $1 and key = any($2) and done_at is null",
+        f"update todos set done_at = clock_timestamp() where kind = $1 and key = any($2) and {NOT_DONE}",  # noqa: S608  # constants
         kind,
         list(keys),
     )
@@ -98,8 +98,8 @@ async def hold(db: Db, kind: str, scopes: Sequence[UUID], *, held: bool) -> None
 async def move(db: Db, kind: str, keys: Sequence[str], due: Sequence[datetime]) -> None:
     """These are due at these business times instead, and nobody is at them any more."""
     await db.execute(
-        "update todos t set due_at = m.due_at, not_before = null from unnest($2::text[], $3::timestamptz[]) "
-        "as m (key, due_at) where t.kind = $1 and t.key = m.key and t.done_at is null",
+        "update todos t set due_at = m.due_at, not_before = null from unnest($2::text[], $3::timestamptz[]) "  # noqa: S608  # constants
+        f"as m (key, due_at) where t.kind = $1 and t.key = any($2) and t.key = m.key and {NOT_DONE}",
         kind,
         list(keys),
         list(due),
@@ -216,7 +216,7 @@ class Drain:
     async def _claim_keys(self, keys: Sequence[str]) -> list[Todo]:
         real = self._clock.real()
         rows = await self._work.fetch(
-            f"update todos set leased_by = $3, not_before = $4 where kind = $1 and key = any($2) and done_at is null "  # noqa: S608  # constants
+            f"update todos set leased_by = $3, not_before = $4 where kind = $1 and key = any($2) and {NOT_DONE} "  # noqa: S608  # constants
             f"and dead_at is null and not held and (not_before is null or not_before <= $5) returning {FIELDS}",
             self.kind,
             list(keys),
@@ -231,8 +231,8 @@ class Drain:
         keys = [todo.key for todo in todos]
         if self._again is None:
             await self._work.execute(
-                "update todos set done_at = clock_timestamp() where kind = $1 and key = any($2) and leased_by = $3 "
-                "and done_at is null",
+                f"update todos set done_at = clock_timestamp() where kind = $1 and key = any($2) and leased_by = $3 "  # noqa: S608  # constants
+                f"and {NOT_DONE}",
                 self.kind,
                 keys,
                 self._me,
@@ -244,10 +244,10 @@ class Drain:
         """Give them back for later; after 20 failures a row is dead until someone retries it."""
         TODOS.labels(self.kind, "failed" if error else "later").inc(len(todos))
         await self._work.execute(
-            "update todos set leased_by = null, attempts = attempts + $6, error = coalesce($5, error), "
+            "update todos set leased_by = null, attempts = attempts + $6, error = coalesce($5, error), "  # noqa: S608  # constants
             "not_before = case when not_before is not null then $4::timestamptz end, "
             "dead_at = case when attempts + $6 >= $7 then clock_timestamp() end "
-            "where kind = $1 and key = any($2) and leased_by = $3 and done_at is null",
+            f"where kind = $1 and key = any($2) and leased_by = $3 and {NOT_DONE}",
             self.kind,
             [todo.key for todo in todos],
             self._me,

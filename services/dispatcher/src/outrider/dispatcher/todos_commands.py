@@ -17,6 +17,7 @@ from outrider.events.campaign import (
     StepsChanged,
     StepsRetimed,
 )
+from outrider.events.claims import NOT_DONE
 from outrider.events.credential import (
     CredentialAdded,
     CredentialDisabled,
@@ -41,28 +42,28 @@ from outrider.events.projector import Projection
 from outrider.events.todo import Todo
 
 commanded = Projection(NAME)
-MOVE = """
+MOVE = f"""
 update todos t set due_at = n.due_at, data = t.data || jsonb_build_object('planned_at', n.planned_at),
     not_before = case when t.claimed then t.not_before end
 from unnest($1::text[], $2::timestamptz[], $3::text[]) as n (key, due_at, planned_at)
-where t.kind = 'send_step' and t.key = n.key and t.done_at is null
-"""
-HAND_OVER = """
+where t.kind = 'send_step' and t.key = any($1) and t.key = n.key and {NOT_DONE}
+"""  # noqa: S608  # constants
+HAND_OVER = f"""
 update todos t set lane = n.lane, data = t.data || case
     when t.ordinal > 1 and not t.data ? 'first_credential_id' and not exists (
         select from todos o where o.owner = t.owner and o.kind = 'send_step' and o.ordinal = 1 and o.done_at is null
     )
     then jsonb_build_object('first_credential_id', t.lane)
-    else '{}' end
+    else '{{}}' end
 from unnest($1::text[], $2::uuid[]) as n (key, lane)
-where t.kind = 'send_step' and t.key = n.key and t.done_at is null and not t.claimed and t.lane <> n.lane
-"""
+where t.kind = 'send_step' and t.key = any($1) and t.key = n.key and {NOT_DONE} and not t.claimed and t.lane <> n.lane
+"""  # noqa: S608  # constants
 REOPEN = """
 update todos t set done_at = null, error = null, due_at = n.due_at, claimed = false, not_before = null,
     leased_by = null, attempts = 0, dead_at = null,
     data = t.data - 'first_attempt_at' || jsonb_build_object('attempt', n.attempt, 'planned_at', n.planned_at)
 from unnest($1::text[], $2::timestamptz[], $3::int[], $4::text[]) as n (key, due_at, attempt, planned_at)
-where t.kind = 'send_step' and t.key = n.key
+where t.kind = 'send_step' and t.key = any($1) and t.key = n.key
 """
 COMPLETE = """
 insert into todos (kind, key, account_id, scope, due_at)

@@ -6,6 +6,7 @@ from typing import Final
 
 from outrider.dispatcher.holds import replace_credentials
 from outrider.events import todo
+from outrider.events.claims import NOT_DONE
 from outrider.events.credential import CredentialRefused
 from outrider.events.database import Db
 from outrider.events.delivery import (
@@ -34,12 +35,12 @@ NAME = "dispatcher.todos.v1"
 LATE: Final = timedelta(seconds=60)
 """Business time after which a late step moves those behind it."""
 sending = Projection(NAME)
-DEFER = """
+DEFER = f"""
 update todos t set due_at = n.due_at, claimed = false, not_before = null, leased_by = null,
     data = t.data || jsonb_build_object('attempt', n.attempt + 1, 'first_attempt_at', n.first_attempt_at)
 from unnest($1::text[], $2::timestamptz[], $3::int[], $4::text[]) as n (key, due_at, attempt, first_attempt_at)
-where t.kind = 'send_step' and t.key = n.key and t.done_at is null
-"""
+where t.kind = 'send_step' and t.key = any($1) and t.key = n.key and {NOT_DONE}
+"""  # noqa: S608  # constants
 FINISH = """
 insert into todos (kind, key, account_id, owner, scope, due_at)
 select distinct on (n.owner) 'finish_enrollment', n.owner || ':' || n.position, n.account_id, n.owner, n.scope, n.at
@@ -61,7 +62,7 @@ def key_of(event: DeliveryEvent) -> str:
 async def delivery_started(db: Db, events: Sequence[Recorded[DeliveryStarted]]) -> None:
     """The sender has the claim: the row no longer waits to be claimed."""
     await db.execute(
-        "update todos set claimed = true where kind = 'send_step' and key = any($1) and done_at is null",
+        f"update todos set claimed = true where kind = 'send_step' and key = any($1) and {NOT_DONE}",  # noqa: S608  # constants
         [key_of(item.event) for item in events],
     )
 
@@ -101,7 +102,7 @@ async def _settled(
         "insert into todos (kind, key, account_id, owner, scope, due_at) "
         "select 'retime_late', t.key, t.account_id, t.owner, t.scope, t.due_at "
         "from unnest($1::text[], $2::timestamptz[]) as n (key, at) join todos t on t.kind = 'send_step' "
-        "and t.key = n.key and n.at > (t.data ->> 'planned_at')::timestamptz + $3::interval "
+        "and t.key = any($1) and t.key = n.key and n.at > (t.data ->> 'planned_at')::timestamptz + $3::interval "
         "where exists (select from todos o where o.owner = t.owner and o.kind = 'send_step' and o.done_at is null "
         "and o.ordinal > t.ordinal) on conflict (kind, key) do nothing",
         keys,

@@ -25,7 +25,7 @@ from outrider.api.webhooks.deliveries import KIND, TEST
 from outrider.api.webhooks.noting import Notes
 from outrider.api.webhooks.posting import SECONDS, Outcome, Poster
 from outrider.events import vault
-from outrider.events.claims import Places
+from outrider.events.claims import NOT_DONE, Places
 from outrider.events.clock import Clock
 from outrider.events.database import Pool, heed_cancellation, passing
 from outrider.events.errors import Conflict, NotYet
@@ -55,16 +55,16 @@ EVENTS: Final = f"select {COLUMNS} from log.events where position = any($1) and 
 LANES: Final = """
 select webhook_id, consecutive_failures from endpoints where enabled and (rests_until is null or rests_until <= $1)
 """
-GIVEN_BACK: Final = """
+GIVEN_BACK: Final = f"""
 update todos set leased_by = null, not_before = null
-where kind = $1 and key = $2 and done_at is null and not_before is not null
-"""
-FAILED: Final = """
+where kind = $1 and key = $2 and {NOT_DONE} and not_before is not null
+"""  # noqa: S608  # constants
+FAILED: Final = f"""
 update todos set attempts = attempts + 1, error = $4, leased_by = null, not_before = $5::timestamptz,
     data = data || jsonb_build_object('status_code', $3::int),
     done_at = case when $5::timestamptz is null then clock_timestamp() end
-where kind = $1 and key = $2 and done_at is null
-"""
+where kind = $1 and key = $2 and {NOT_DONE}
+"""  # noqa: S608  # constants
 TROUBLED: Final = """
 update endpoints set consecutive_failures = consecutive_failures + 1, failing_since = coalesce(failing_since, $2)
 where webhook_id = $1

@@ -6,11 +6,12 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from outrider.api.webhooks.deliveries import KIND
+from outrider.events.claims import NOT_DONE
 from outrider.events.database import Pool, passing
 
 PAUSES_SECONDS: Final = (0.1, 0.4, 1.0, 2.0)
 """Between the tries of a note: what is not noted is delivered again."""
-DELIVERED: Final = """
+DELIVERED: Final = f"""
 with recovered as (
     update endpoints set consecutive_failures = 0, failing_since = null, rests_until = null
     where webhook_id = any($4) and failing_since is not null
@@ -18,8 +19,8 @@ with recovered as (
 update todos t set done_at = clock_timestamp(), attempts = attempts + 1, error = null, leased_by = null,
     data = t.data || jsonb_build_object('status_code', n.status)
 from unnest($2::text[], $3::int[]) as n (key, status)
-where t.kind = $1 and t.key = n.key and t.done_at is null
-"""
+where t.kind = $1 and t.key = any($2) and t.key = n.key and {NOT_DONE}
+"""  # noqa: S608  # constants
 
 
 class _Note(NamedTuple):
