@@ -40,8 +40,9 @@ def rendered(*values: str) -> list[Manifest]:
 @cache
 def _definitions(folder: str) -> "Registry[Any]":
     """What the kinds of one version share: 2 MB, which `kubernetes_validate.validate` reads anew for each manifest."""
-    shared = Resource.from_contents(schema_contents(f"{folder}/_definitions.json", ""))
-    return (shared @ Registry()).crawl()
+    shared: Resource[Any] = Resource.from_contents(schema_contents(f"{folder}/_definitions.json", ""))
+    nothing: Registry[Any] = Registry()
+    return (shared @ nothing).crawl()
 
 
 def validate(manifest: Manifest, version: str) -> None:
