@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import importlib
-import json
 import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -13,6 +12,7 @@ from importlib.resources.abc import Traversable
 from typing import Any, Protocol, cast
 
 import asyncpg
+from pydantic_core import from_json, to_json
 
 from outrider.events.errors import Unavailable
 
@@ -146,7 +146,7 @@ async def connect(url: str, *schemas: str, name: str = "outrider", size: int = 1
 
 
 async def _speak_json(connection: "asyncpg.Connection[Any]") -> None:
-    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_dump, decoder=json.loads, format="text")
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_dump, decoder=from_json, format="text")
 
 
 async def _as_it_is(connection: "asyncpg.Connection[Any]") -> None:
@@ -157,7 +157,7 @@ async def _as_it_is(connection: "asyncpg.Connection[Any]") -> None:
 
 
 def _dump(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return value if isinstance(value, str) else to_json(value).decode()  # several times as fast as json
 
 
 async def migrate(admin_url: str, passwords: Mapping[str, str], clock: str | None = None) -> None:

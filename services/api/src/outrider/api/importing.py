@@ -99,10 +99,11 @@ class Intake:
             self.skipped += 1
             return
         self.taken += 1
+        person["email"] = address
         self._good[known] = {
             "address_key": known,
             "domain_key": self._domain_key(domain_of(address)),
-            "person": {**person, "email": address},
+            "person": person,
         }
 
     def _domain_key(self, domain: str) -> str:
@@ -118,10 +119,9 @@ class Intake:
         self._bad.append({"line": row.line, "email": email, "reason": reason})
 
     def _chunk(self) -> Entry:
-        rows = [
-            {"contact_id": str(one), **row}
-            for one, row in zip(new_ids(len(self._good)), self._good.values(), strict=True)
-        ]
+        rows = list(self._good.values())
+        for one, row in zip(new_ids(len(rows)), rows, strict=True):
+            row["contact_id"] = str(one)
         entry = self._entry(f"rows-{self.chunks}", rows)
         self.chunks += 1
         self._good = {}
