@@ -49,11 +49,11 @@ class Up:
             check=False,
         )
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """It runs, and has said that it is ready."""
         with self.out.open("w") as file:
             process = subprocess.Popen(  # noqa: S603  # our own program
-                [*PROGRAM, "up"], env=self._environment({}), stdout=file, stderr=file
+                [*PROGRAM, "up", *options], env=self._environment({}), stdout=file, stderr=file
             )
         self.process = process
 
@@ -228,6 +228,17 @@ def test_it_ends_with_what_started_it_if_it_is_told_to(home: Up) -> None:
     shell.kill()
     shell.wait()
     wait_until("the runner ended", lambda: home.home.runner() is None)
+
+
+def test_the_servers_alone_are_enough_to_restore_a_backup(home: Up) -> None:
+    if not home.process_ended():
+        home.end(signal.SIGTERM)
+    home.start("--servers-only")
+    assert (bool(home.pid("postgres")), home.pid("sender")) == (True, 0)
+    restored = home.run("restore")
+    assert restored.returncode == 0, restored.stdout + restored.stderr
+    assert "\nbrought back: 0\n" in restored.stdout
+    home.end(signal.SIGTERM)
 
 
 @pytest.mark.parametrize(

@@ -113,16 +113,20 @@ async def test_a_certificate_is_looked_at_as_a_client_does(tmp_path: Path, monke
 
 async def test_the_domains_that_mail_is_from_are_asked_for(urls: Mapping[str, str]) -> None:
     async with kernel(urls, "api") as k:
-        for number, address in enumerate(("ann@good.example", "ben@nowhere.example", "cleo@broken.example"), 1):
+        for number, address in enumerate(
+            ("ann@good.one", "ben@nowhere.one", "cleo@broken.one", "dora@nowhere.example"), 1
+        ):
             owner = UUID(int=number)
             await vault.put(k.pool, [Entry(owner, "server", ACCOUNT, "credential", {"from_email": address})])
         with name_server() as server:
             found = [one async for one in domains(k.pool, MxResolver(server))]
     said = {(one.check, one.state) for one in found}
-    assert {("resolver", OK), ("domain nowhere.example", BAD), ("domain broken.example", WARN)} <= said
+    assert {("resolver", OK), ("domain nowhere.one", BAD), ("domain broken.one", WARN)} <= said
+    assert ("domains", OK) in said
+    assert not [one for one in found if "nowhere.example" in one.check], "nobody's, and not looked at"
     async with kernel(urls, "api") as k:
         silent = [one async for one in domains(k.pool, MxResolver("127.0.0.1:1"))]
-        assert [(one.check, one.state) for one in silent] == [("resolver", BAD)]
+        assert [(one.check, one.state) for one in silent] == [("domains", OK), ("resolver", BAD)]
 
 
 @pytest.mark.parametrize(

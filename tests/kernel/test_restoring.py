@@ -143,7 +143,7 @@ async def test_what_does_not_follow_is_refused_and_can_be_left_alone(
     figures = await restored(urls, bus_url, servers.keys, tmp_path, leave=True)
     assert figures["brought_back"] == 0
     async with kernel(urls) as k:
-        with pytest.raises(Failed, match="outrider_dispatcher is connected: stop every service first"):
+        with pytest.raises(Failed, match="still connected: outrider_dispatcher; stop every service first"):
             await restored(urls, bus_url, servers.keys, tmp_path)
         done = await k.log.append(ACCOUNT, Write(f"account-{ACCOUNT}", 3, [changed(1)], new_id()))
         assert done.position > 5 + LEAP, "also behind what only NATS has"

@@ -47,6 +47,16 @@ class Struck:
         return self.began <= until and (self.ended is None or self.ended >= since)
 
 
+@dataclass(frozen=True)
+class Leaving:
+    """Who was asked to end."""
+
+    names: Sequence[str]
+    began: datetime
+    asked_at: float
+    """In the time of `time.monotonic`."""
+
+
 class Fleet:
     """Every process. Use it from the main thread only."""
 
@@ -113,16 +123,23 @@ class Fleet:
         """Replicas of this number run beside the others and are ready. Raises Failed."""
         self._begin(replica(service, number) for service in services or self.services)
 
-    def retire(self, number: int, grace_seconds: float, services: Sequence[str] = ()) -> None:
-        """Replicas of this number were asked to end, all at once, and those that still ran after the grace killed."""
+    def retire(self, number: int, services: Sequence[str] = ()) -> "Leaving":
+        """Replicas of this number were asked to end, all at once; see `gone`."""
         names = [replica(service, number) for service in services or self.services]
         for name in names:
             del self.health[name]
-        ends = [Struck(Blow(0, "kill", name.partition("-")[0], 0), datetime.now(UTC)) for name in names]
-        self.machine.drop(*names, seconds=grace_seconds)
-        for end in ends:
-            end.ended = datetime.now(UTC)
-        self.struck += ends
+        leaving = Leaving(names, datetime.now(UTC), time.monotonic())
+        _signal([self.machine.pid(name) for name in names], signal.SIGTERM)
+        return leaving
+
+    def gone(self, leaving: "Leaving", grace_seconds: float) -> None:
+        """They have ended; those that still ran after the grace were killed."""
+        left = leaving.asked_at + grace_seconds - time.monotonic()
+        self.machine.drop(*leaving.names, seconds=max(0.0, left))
+        ended = datetime.now(UTC)
+        self.struck += [
+            Struck(Blow(0, "kill", name.partition("-")[0], 0), leaving.began, ended) for name in leaving.names
+        ]
 
     async def split_readers(self, ranges: int) -> None:
         """Each reader reads in so many ranges of shards, those of to-dos too."""

@@ -15,6 +15,8 @@ from tests.kill_loop.fleet import Fleet
 
 QUIET_SECONDS = 3.0
 """So long nothing may have been recorded."""
+QUIET = "quiet"
+"""What is left where only that is to be waited for."""
 OPEN = """
 select kind, count(*) as n, count(dead_at) as dead, count(*) filter (where held) as held, min(due_at) as due
 from {}.todos where done_at is null group by kind order by kind
@@ -22,7 +24,7 @@ from {}.todos where done_at is null group by kind order by kind
 TODOS = ("dispatcher_work", "sender_work")
 READERS = ("api", "dispatcher", "dispatcher_work", "sender", "sender_work", "reply_watcher")
 UNDECIDED = "select kind, count(*) as n from log.commands where status = 'accepted' group by kind"
-QUIET = "select extract(epoch from clock_timestamp() - max(recorded_at)) from log.events"
+SILENCE = "select extract(epoch from clock_timestamp() - max(recorded_at)) from log.events"
 
 
 class Told(TypedDict):
@@ -63,8 +65,8 @@ class Settling:
             for row in await connection.fetch(f"select reader, position from {schema}.checkpoints"):  # noqa: S608  # ours
                 if row["position"] < last:
                     found.append(f"{row['reader']} at {row['position']} of {last}")
-        if not found and await connection.fetchval(QUIET) < QUIET_SECONDS:
-            found.append("quiet")
+        if not found and await connection.fetchval(SILENCE) < QUIET_SECONDS:
+            found.append(QUIET)
         return found
 
     async def _of_services(self) -> list[str]:

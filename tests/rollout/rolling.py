@@ -1,9 +1,9 @@
 """An upgrade as the chart plays it, on one machine: every replica of every service replaced, while all of it is used.
 
 A Deployment of the chart has `maxSurge: 1, maxUnavailable: 0`: a new pod first, then, when it is ready, SIGTERM for an
-old one, and SIGKILL for whoever is still there after the grace. All Deployments are rolled at the same time. So each
-round here starts one more replica of all six, waits until they are ready, and asks six old ones to end. (Kubernetes
-begins the next round while the old ones end: it has more of each then, never less.)
+old one, and SIGKILL for whoever is still there after the grace. All Deployments are rolled at the same time, and the
+next round begins while the old ones of this one end. So each round here starts one more replica of all six, waits until
+they are ready, and asks six old ones to end.
 """
 
 import asyncio
@@ -17,10 +17,10 @@ from rich.console import Console
 
 from outrider.local.services import SERVICES
 from tests.kill_loop import checks, record, recount
-from tests.kill_loop.fleet import REPLICAS, Fleet, replica
+from tests.kill_loop.fleet import REPLICAS, Fleet, Leaving, replica
 from tests.kill_loop.loop import STANDSTILL_SECONDS
 from tests.kill_loop.script import Script
-from tests.kill_loop.settling import Settling
+from tests.kill_loop.settling import QUIET, Settling
 from tests.kill_loop.tenants import Caller, Tenants
 from tests.rollout.balancer import LINGER_SECONDS, URL, Gateway
 from tests.rollout.crowd import Crowd, Visitor
@@ -122,14 +122,13 @@ class _Run:
         hearers = await Hearers.listening(self.fleet, self.crowd, tenants.campaigns[0], log)
         self._say("everything runs and is used")
         begun = [self.crowd.begin(work) for work in (tenants.dispatch_all(), *(one.visit() for one in visitors))]
-        for round_ in range(REPLICAS * self.ordeal.rollouts):
-            self._replace(round_ + 1, GRACE_SECONDS, SERVICES)
+        self._roll(range(1, REPLICAS * self.ordeal.rollouts + 1), GRACE_SECONDS, SERVICES)
         self.verdict.killed = [said for said in self.fleet.said if said.endswith("killed")]
         for visitor in visitors:
             visitor.enough = True
         for work in begun:
             await asyncio.wrap_future(work)
-        await self._settled()
+        await self._settled(at_rest=False)
         await self._cut_short(await self.crowd.do(tenants.opened("Hanging")))
         await self._check(tenants, visitors, hearers)
 
@@ -137,36 +136,40 @@ class _Run:
         """Senders are given less time than the conversation takes that one of them is in."""
         hanging = await self.crowd.do(Hanging.begun(self.crowd, caller))
         rolled = REPLICAS * self.ordeal.rollouts
-        for number in range(rolled + 1, rolled + REPLICAS + 1):
-            self._replace(number, SHORT_SECONDS, ["sender"])
+        self._roll(range(rolled + 1, rolled + REPLICAS + 1), SHORT_SECONDS, ["sender"])
         await self._settled()
         self.verdict.hung = [str(one["state"]) for one in await self.crowd.do(hanging.listed())]
         if hanging.dots() != 1:
             self.verdict.broken["hanging"] = [f"the letter was sent {hanging.dots()} times"]
 
-    def _replace(self, number: int, grace_seconds: float, services: Sequence[str]) -> None:
-        """The next ones are ready, and these were asked to end."""
-        fresh = number + REPLICAS
-        self.fleet.surge(fresh, services)
-        if "api" in services:
-            self._behind_the_balancer(fresh)
-            url = self.fleet.url(number)
-            (gateway,) = [one for one in self.crowd.gateways.members if one.url == url]
-            gateway.asked_at = time.monotonic()
-        began = time.monotonic()
-        self.fleet.retire(number, grace_seconds, services)
-        self.verdict.replaced += len(services)
-        self._say(f"number {number} of {', '.join(services)} ended within {time.monotonic() - began:.1f} s")
+    def _roll(self, numbers: Sequence[int], grace_seconds: float, services: Sequence[str]) -> None:
+        """For each of these the next one is ready, and it has ended."""
+        leaving: Leaving | None = None
+        for number in numbers:
+            self.fleet.surge(number + REPLICAS, services)
+            if leaving:
+                self.fleet.gone(leaving, grace_seconds)
+            if "api" in services:
+                self._behind_the_balancer(number + REPLICAS)
+                url = self.fleet.url(number)
+                (gateway,) = [one for one in self.crowd.gateways.members if one.url == url]
+                gateway.asked_at = time.monotonic()
+            leaving = self.fleet.retire(number, services)
+            self._say(f"number {number} of {', '.join(services)} was asked to end")
+        if leaving:
+            self.fleet.gone(leaving, grace_seconds)
+            self._say("all of them have ended")
+        self.verdict.replaced += len(numbers) * len(services)
 
     def _behind_the_balancer(self, number: int) -> None:
         url, health = self.fleet.url(number), self.fleet.health[replica("api", number)]
         self.crowd.gateways.members.append(Gateway(url, health))
 
-    async def _settled(self) -> None:
-        """Nothing is left to do anywhere. Raises TimeoutError where nothing moves any more."""
+    async def _settled(self, *, at_rest: bool = True) -> None:
+        """Nothing is left to do anywhere; `at_rest`: for a while. Raises TimeoutError where nothing moves any more."""
         left: Sequence[str] = ["all of it"]
         moved = time.monotonic()
-        while left:
+        while left and (at_rest or left != [QUIET]):
             before, left = left, await Settling(self.fleet).left()
             moved = time.monotonic() if left != before else moved
             if time.monotonic() > moved + STANDSTILL_SECONDS:

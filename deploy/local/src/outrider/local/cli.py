@@ -30,8 +30,9 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--with-parent", is_flag=True, hidden=True, help="End when the process that started it is gone.")  # pyright: ignore[reportUnknownMemberType]  # click leaves a callback untyped
-def up(*, with_parent: bool) -> None:
+@click.option("--servers-only", is_flag=True, help="Postgres and NATS alone: to restore a backup.")  # pyright: ignore[reportUnknownMemberType]  # click leaves a callback untyped
+@click.option("--with-parent", is_flag=True, hidden=True, help="End when the process that started it is gone.")  # pyright: ignore[reportUnknownMemberType]  # as above
+def up(*, servers_only: bool, with_parent: bool) -> None:
     """Run everything on this machine until Ctrl-C.
 
     Starts Postgres, NATS, a mail sandbox and the four services, and prints `ready: <address of the API>`.
@@ -48,8 +49,10 @@ def up(*, with_parent: bool) -> None:
     - `OUTRIDER_CLOCK=2026-01-05T08:00:00Z@3600` for new data on which an hour takes a second.
     """
     from outrider.local import runner  # noqa: PLC0415  # `status` and `down` need none of it
+    from outrider.local.services import SERVICES  # noqa: PLC0415
 
-    sys.exit(runner.up(Home.of(os.environ), os.environ, with_parent=with_parent))
+    services = () if servers_only else SERVICES
+    sys.exit(runner.up(Home.of(os.environ), os.environ, services, with_parent=with_parent))
 
 
 @main.command()

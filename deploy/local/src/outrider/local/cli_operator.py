@@ -257,8 +257,8 @@ def subscriber() -> None:
 @subscriber.command("create")
 @click.argument("name")
 @click.argument("account_id", type=click.UUID, metavar="ACCOUNT")
-@click.option("--nats-url", envvar="OUTRIDER_NATS_URL", required=True, help="nats-server, as the services' user.")
-def subscriber_create(name: str, account_id: UUID, nats_url: str) -> None:
+@click.option("--nats-url", help="nats-server, as the services' user; else OUTRIDER_NATS_URL, else .outrider/env.")
+def subscriber_create(name: str, account_id: UUID, nats_url: str | None) -> None:
     """Make the durable consumer NAME, which holds every event of ACCOUNT from the oldest that NATS keeps.
 
     Whoever may read it stands in nats-server's configuration (deploy/nats/accounts.conf). Made again it goes on where
@@ -267,9 +267,10 @@ def subscriber_create(name: str, account_id: UUID, nats_url: str) -> None:
     For example: `outrider subscriber create crm 0190b7a4-0000-7000-8000-000000000001`
     """
     from outrider.events.streams import declare_subscriber  # noqa: PLC0415  # `--help` needs none of it
+    from outrider.local import operating  # noqa: PLC0415
 
     try:
-        asyncio.run(declare_subscriber(nats_url, name, account_id))
+        asyncio.run(declare_subscriber(nats_url or operating.nats_url(os.environ), name, account_id))
     except Exception as error:  # noqa: BLE001  # nats-py's own, of many kinds
         click.echo(f"failed: {error}", err=True)
         sys.exit(2)

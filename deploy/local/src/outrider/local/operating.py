@@ -61,6 +61,15 @@ class Place:
         return _connected(self.database_url, schemas, size)
 
 
+def nats_url(environment: Mapping[str, str]) -> str:
+    """The services' nats-server, of the environment, else the one that runs on this folder. Raises Failed."""
+    home = Home.of(environment)
+    known = {**_facts(home), **environment}
+    if not known.get("OUTRIDER_NATS_URL"):
+        raise Failed(f"OUTRIDER_NATS_URL is not set, and {home.env} is not there")
+    return known["OUTRIDER_NATS_URL"]
+
+
 def _facts(home: Home) -> Mapping[str, str]:
     """Answer what the runner wrote for shells; nothing where it never ran."""
     if not home.env.exists():

@@ -91,7 +91,7 @@ async def restore(
     named = None if mailed is None else mailed_ids(secrets.keyring(), mailed)
     async with place.database(size=4) as owner, alone(owner), jetstream(place.nats_url) as stream:
         if rows := await owner.fetch(CONNECTED, ROLES):
-            raise Failed(f"{', '.join(row['usename'] for row in rows)} is connected: stop every service first")
+            raise Failed(f"still connected: {', '.join(row['usename'] for row in rows)}; stop every service first")
         epoch, backup = await _begun(owner)
         kept = await bring_back(owner, stream, tell, leave=leave)
         reached: int = await owner.fetchval("select coalesce(max(position), 0) from log.events")

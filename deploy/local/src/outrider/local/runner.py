@@ -20,7 +20,7 @@ from outrider.local.errors import Failed
 from outrider.local.home import Home, Ports, write_private
 from outrider.local.keys import Keys
 from outrider.local.machine import Machine
-from outrider.local.services import SERVICES, Site, end_strays, wishes
+from outrider.local.services import Site, end_strays, wishes
 
 POSTGRES = ("max_connections=200", "jit=off")  # all else as Postgres has it: every commit is on the disk
 LOOK_SECONDS = 0.2
@@ -30,7 +30,7 @@ ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def up(
     home: Home,
     environment: Mapping[str, str],
-    services: Sequence[str] = SERVICES,
+    services: Sequence[str],
     *,
     with_parent: bool = False,
 ) -> int:
