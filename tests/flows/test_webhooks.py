@@ -13,17 +13,20 @@ import pytest
 from standardwebhooks.webhooks import Webhook as Verifier
 
 from outrider.api.webhooks.posting import SECONDS as PATIENCE_SECONDS
+from outrider.events import vault
 from outrider.events.clock import real_clock
 from outrider.events.database import connect
 from outrider.events.engagement import EmailOpened
 from outrider.events.ids import new_id
 from outrider.events.log import Log, Write
+from outrider.events.vault import Sealer
 from tests.support import servers as support
 from tests.support.http import problem
 from tests.support.mailed import mailed
 from tests.support.receiver import HANG, Heard, Receiver, receiving
 from tests.support.servers import Servers
 from tests.support.system import System, started
+from tests.support.waiting import wait_until
 
 Json = dict[str, Any]
 
@@ -221,6 +224,29 @@ async def test_an_endpoint_that_hangs_delays_nobody_else_and_keeps_its_order(
     slow = [one.payload["type"] for one in receiver.at("/slow")]
     assert "enrollment.sent" in slow
     assert "enrollment.opened" not in slow, "it waits until the event before it was taken, or given up"
+
+
+async def test_what_breaks_inside_is_said_holds_up_nobody_and_goes_on_when_mended(
+    gateway: System, client: httpx.AsyncClient, receiver: Receiver
+) -> None:
+    broken, sound = [await registered(client, receiver.url(path)) for path in ("/broken", "/sound")]
+    pool = await connect(gateway.site.role_urls()["outrider_api"], "log", size=1)
+    account, owner = UUID((await client.get("/account")).json()["id"]), UUID(broken["id"])
+    kept = await vault.get(pool, account, owner, "endpoint")
+    assert kept is not None
+    no_secret = Sealer(gateway.site.keys.webhook_seal_public_key).seal(owner, {"secret": "whsec_!"})
+    await vault.put(pool, [vault.Entry(owner, "endpoint", account, "webhook", {**kept, **no_secret})])
+    await imported(client)
+    await receiver.until(lambda: len(receiver.at("/sound")) == 1)
+    row = await delivery(client, broken, attempt=0)
+    line = f'"key": "{row["id"]}", "error": "EmptyWebhookSecretError", "event": "webhook.broken"'
+    assert await asyncio.to_thread(wait_until, "said so", lambda: line in (gateway.folder / "webhooks.log").read_text())
+    await vault.put(pool, [vault.Entry(owner, "endpoint", account, "webhook", kept)])
+    await in_the_work(gateway, "update todos set not_before = clock_timestamp() where key = $1", row["id"])
+    await receiver.until(lambda: len(receiver.at("/broken")) == 1)
+    assert receiver.at("/broken")[0].headers["webhook-id"] == receiver.at("/sound")[0].headers["webhook-id"]
+    assert (await delivery(client, sound, attempt=1))["error"] is None
+    await pool.close()
 
 
 async def test_410_disables_at_once_and_enabling_begins_anew(client: httpx.AsyncClient, receiver: Receiver) -> None:
