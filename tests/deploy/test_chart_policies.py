@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from outrider.events import bus, readiness, streams
+from outrider.events import service as kernel
 from outrider.local.services import SERVICES
 from tests.deploy.charting import CHART, HERE, Manifest, labels, of_kind, pods, rendered
 from tests.deploy.test_chart import OLDEST
@@ -134,6 +135,19 @@ def test_prometheus_is_told_of_every_pod_and_of_every_alert() -> None:
     assert set(SERVICES) <= chosen(service["spec"]["selector"], found)
     (rule,) = of_kind(found, "PrometheusRule")
     assert rule["spec"] == yaml.safe_load((CHART / "files/alerts.yaml").read_text(encoding="utf-8"))
+
+
+def test_postgres_has_room_for_every_pod_that_there_may_be() -> None:
+    found = rendered(str(HERE / "deploy/helm/examples/production.yaml"))
+    most = {one["metadata"]["name"]: one["spec"].get("replicas", 0) for one in of_kind(found, "Deployment")}
+    for one in (one for kind in SCALERS for one in of_kind(found, kind)):
+        spec = one["spec"]
+        most[spec["scaleTargetRef"]["name"]] = spec.get("maxReplicas") or spec["maxReplicaCount"]
+    each = kernel.LOG_CONNECTIONS + kernel.TABLE_CONNECTIONS + kernel.WORK_CONNECTIONS
+    assert f"Each pod may open {each} connections" in (HERE / "docs/kubernetes.md").read_text(encoding="utf-8")
+    cluster = yaml.safe_load((HERE / "deploy/helm/servers/postgres-cnpg.yaml").read_text(encoding="utf-8"))
+    room = int(cluster["spec"]["postgresql"]["parameters"]["max_connections"])
+    assert (sum(most.values()) + len(most)) * each <= room, "with one more of each, while it is rolled"
 
 
 def test_every_value_has_its_place_in_the_schema_and_none_beside() -> None:

@@ -18,9 +18,12 @@ from outrider.events.database import connect
 from outrider.events.streams import differences
 from outrider.events.vault import Entry
 from outrider.local import certificate
+from outrider.local.doctor import examine
 from outrider.local.doctor_outside import domains, hosts, judged
 from outrider.local.doctor_rights import rights
 from outrider.local.finding import BAD, OK, WARN, Finding
+from outrider.local.home import Home
+from outrider.local.operating import Place
 from tests.support.kernel import ACCOUNT, kernel
 from tests.support.story_dns import name_server
 
@@ -59,6 +62,15 @@ async def test_roles_are_as_migrated_until_somebody_gives_or_takes(urls: Mapping
     assert found["role outrider_dispatcher"].state == OK
     assert found["rights"].says == "log.vault has no row-level security; plan is written by somebody"
     assert all(one.advice for one in found.values() if one.state == BAD)
+
+
+async def test_a_log_that_lies_elsewhere_is_no_backup_that_was_restored(
+    urls: Mapping[str, str], tmp_path: Path
+) -> None:
+    await as_owner(urls, "insert into sender.checkpoints (reader, position, cause) values ('x', 7, gen_random_uuid())")
+    found = await examine(Place(Home(tmp_path), urls["owner"], "", ""), {})
+    told = [one for one in found if str(one["check"]).startswith(("log", "reader"))]
+    assert [(one["check"], one["says"]) for one in told] == [("log", "is empty here, and readers have read one")]
 
 
 async def test_streams_are_as_declared_until_somebody_changes_them(bus_url: str) -> None:

@@ -43,6 +43,12 @@ left join lateral (
 ) n on true
 order by c.reader, lower(c.shards)
 """
+ELSEWHERE = Finding(
+    "log",
+    BAD,
+    "is empty here, and readers have read one",
+    "nothing is wrong with it where OUTRIDER_LOG_URL names another server: this looks at one alone; else restore it",
+)
 OPEN = """
 select service, count(*) as open, min(created_at) as since
 from log.commands
@@ -140,6 +146,8 @@ async def _readers(pool: Pool) -> Sequence[Finding]:
     for schema in await pool.fetch(SCHEMAS, "checkpoints"):
         rows = await pool.fetch(BEHIND.format(schema=f'"{schema["table_schema"]}"'))
         found += [_reader(row) for row in rows]
+        if any(row["position"] for row in rows) and not await pool.fetchval("select exists (select from log.events)"):
+            return [ELSEWHERE]
     return found
 
 

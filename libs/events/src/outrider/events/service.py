@@ -32,6 +32,10 @@ LEAST_STEP_SECONDS: Final = 1.0
 CLOSE_SECONDS: Final = 3.0
 EXPORT_SECONDS: Final = 2.0
 """For the spans of the last seconds; a collector that does not answer is not waited for any longer."""
+LOG_CONNECTIONS: Final = 12
+TABLE_CONNECTIONS: Final = 8
+WORK_CONNECTIONS: Final = 6
+"""A process has at most so many connections to Postgres, and few of them when little is to be done."""
 Loop = Callable[[], Awaitable[None]]
 CANCELLATIONS, CANCEL_SECONDS = 6, 0.5
 LOOK_SECONDS = 1.0
@@ -68,10 +72,11 @@ class Service:
     async def open(self) -> Self:
         """Connected to Postgres; nothing runs yet. Raises Unavailable, LookupError where `migrate` has not run."""
         settings = self.settings
-        self.log_pool = await connect(settings.log_url, "log", name=f"outrider-{self.name}-log", size=12)
-        self.tables = await connect(settings.database_url, self._member, name=f"outrider-{self.name}", size=8)
+        self.log_pool = await connect(settings.log_url, "log", name=f"outrider-{self.name}-log", size=LOG_CONNECTIONS)
+        name = f"outrider-{self.name}"
+        self.tables = await connect(settings.database_url, self._member, name=name, size=TABLE_CONNECTIONS)
         work = f"{self._member}_work"
-        self.work = await connect(settings.database_url, work, name=f"outrider-{self.name}-work", size=6)
+        self.work = await connect(settings.database_url, work, name=f"{name}-work", size=WORK_CONNECTIONS)
         self.clock = await read_clock(self.log_pool)
         self.log = Log(self.log_pool, self.clock)
         self.commands = Commands(self.log_pool, self.clock)
