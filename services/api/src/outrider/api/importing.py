@@ -18,7 +18,7 @@ from outrider.events.vault import Entry
 CHUNK_ROWS: Final = 1000
 ROWS_KEPT: Final = timedelta(hours=24)
 """Real time: by then they are contacts, or the import is to be made again."""
-MOST_DOMAINS: Final = 10_000
+MOST_DOMAINS: Final = 50_000
 """Whose keys are remembered."""
 LONGEST_SHOWN: Final = 320
 """Characters of what stood where an address should stand."""
