@@ -30,6 +30,8 @@ CHECKS = (
     "negative_data_rejection",
 )
 """Sound data may be refused: no schema tells which templates render, nor which positions leave no gap."""
+TABLES = {"HYPOTHESIS_STORAGE_DIRECTORY": str(Path(__file__).parents[2] / ".hypothesis")}
+"""Where all tests keep hypothesis' tables of characters: made anew they cost more than all requests."""
 HOOKS = Path(__file__).with_name("hooks_of_fuzzing.py")
 CONFIG = """
 hooks = "{hooks}"
@@ -66,6 +68,7 @@ async def test_whatever_is_asked_is_answered_as_described(
         *("--generation-database", "none", "--suppress-health-check", "all", "--request-timeout", "30"),
         *(LONG if SECONDS else BRIEF),
         cwd=tmp_path,
+        env={**os.environ, **TABLES},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

@@ -84,10 +84,18 @@ returning {", ".join("t." + name for name in FIELDS.split(", "))}
 """  # noqa: S608  # constants
 LOCK_LANES = "select pg_advisory_xact_lock(hashtextextended(current_schema() || $1, 0))"
 """Whoever counts what is told, and claims what there is room for, is alone at it."""
-NEXT = """
-select min(due_at) from todos
-where kind = $1 and done_at is null and dead_at is null and not held and due_at > $2
+LOOK = """
+with open as not materialized (
+    select due_at, not_before from todos where kind = $1 and done_at is null and dead_at is null and not held
+)
+select
+    (
+        select due_at from open where due_at <= $2 and (not_before is null or not_before <= $3)
+        order by due_at limit 1
+    ) as due,
+    (select min(due_at) from open where due_at > $2) as next
 """
+"""What can be claimed, if anything, and what falls due next. In the order of an index: `exists` might read all rows."""
 RENEW = f"""
 update todos set not_before = greatest(not_before, $4)
 where kind = $1 and key = any($2) and leased_by = $3 and {NOT_DONE} and not_before is not null

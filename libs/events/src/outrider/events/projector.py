@@ -108,6 +108,8 @@ class Reader:
         self._tables = tables
         self._at = (ALL_SHARDS, 0)
         """The shard range that was last locked, and where it stood."""
+        self._held = False
+        """Whether `catch_up` had one at all: otherwise another replica is at it."""
         self._bell = asyncio.Event()
         self._moved = asyncio.Condition()
         self.then: list[Callable[[], None]] = []
@@ -125,6 +127,7 @@ class Reader:
         """
         async with self._tables.acquire() as db, db.transaction():
             row = await self._take(db)
+            self._held = row is not None
             if row is None:
                 return 0
             shards, position = self._at
@@ -171,7 +174,8 @@ class Reader:
                 if await self.catch_up(1 if one_by_one else BATCH):
                     doubts, one_by_one = 0, max(0, one_by_one - 1)
                     continue
-                await self.look()
+                if not self._held:
+                    await self.look()
             except Exception as error:  # noqa: BLE001  # whatever it is, health shows it
                 heed_cancellation()
                 doubts = doubts + 1 if isinstance(error, DOUBTFUL) and await self._answered() else 0

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from outrider.events.claims import ADD, CLAIM, CLAIM_BY_LANE, FIELDS, LOCK_LANES, NEXT, NOT_DONE, RENEW, Places, kept
+from outrider.events.claims import ADD, CLAIM, CLAIM_BY_LANE, FIELDS, LOCK_LANES, LOOK, NOT_DONE, RENEW, Places, kept
 from outrider.events.clock import Clock
 from outrider.events.database import Db, Pool, Row, heed_cancellation, passing
 from outrider.events.errors import NotYet
@@ -263,11 +263,10 @@ class Drain:
             self._bell.clear()
             seconds = POLL_SECONDS
             try:
-                claimed = await self.once()
+                seconds = await self._looked()
                 self.failed = None
-                if claimed:
+                if not seconds:
                     continue
-                seconds = await self._seconds_until_due()
             except Exception as error:  # noqa: BLE001  # a drain that ended would leave everything undone
                 heed_cancellation()
                 if passing(error):
@@ -279,10 +278,16 @@ class Drain:
                 async with asyncio.timeout(seconds):
                     await self._bell.wait()
 
-    async def _seconds_until_due(self) -> float:
-        """Real seconds until the next row falls due, at most a second: a fast business clock waits for nobody."""
-        due = await self._work.fetchval(NEXT, self.kind, self._clock.now())
-        return POLL_SECONDS if due is None else min(POLL_SECONDS, self._clock.real_seconds_until(due))
+    async def _looked(self) -> float:
+        """What is due was carried out: 0. Else in how many real seconds the next row is, at most a second.
+
+        A look is one cheap question, and most looks find nothing; a fast business clock waits for nobody.
+        """
+        (found,) = await self._work.fetch(LOOK, self.kind, self._clock.now(), self._clock.real())
+        if found["due"] is not None and await self.once():
+            return 0.0
+        later = found["next"]
+        return POLL_SECONDS if later is None else min(POLL_SECONDS, self._clock.real_seconds_until(later))
 
 
 def each(do: Callable[[Todo], Awaitable[None]]) -> Do:
