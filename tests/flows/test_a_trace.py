@@ -69,6 +69,11 @@ async def test_a_dispatch_can_be_followed_to_the_mail_and_the_webhook(
         assert mark.encode() not in told, mark
 
     asked = {name: metrics(system, name) for name in SERVICES}
+    for outcome, count in (("EmailSent", 1), ("EmailBounced", 1), ("DeliveryUnknown", 0)):
+        assert f'outrider_sends_total{{outcome="{outcome}"}} {count}.0' in asked["sender"]
+    assert 'outrider_messages_dead_total{what="SendStep"} 0.0' in asked["sender"], "an alert cannot see a series begin"
+    assert 'outrider_commands_total{kind="DispatchBatch",status="200"} 1.0' in asked["dispatcher"]
+    assert 'outrider_append_groups_total{verdict="recorded"}' in asked["dispatcher"]
     assert 'outrider_quota_messages{of="used"}' in asked["dispatcher"]
     assert 'outrider_webhook_attempts_total{outcome="taken"}' in asked["webhooks"]
     assert "outrider_webhook_first_attempt_seconds_count 0.0" not in asked["webhooks"]
