@@ -84,6 +84,10 @@ returning {", ".join("t." + name for name in FIELDS.split(", "))}
 """  # noqa: S608  # constants
 LOCK_LANES = "select pg_advisory_xact_lock(hashtextextended(current_schema() || $1, 0))"
 """Whoever counts what is told, and claims what there is room for, is alone at it."""
+NEXT = """
+select min(due_at) from todos
+where kind = $1 and done_at is null and dead_at is null and not held and due_at > $2
+"""
 LOOK = """
 with open as not materialized (
     select due_at, not_before from todos where kind = $1 and done_at is null and dead_at is null and not held

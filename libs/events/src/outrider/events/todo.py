@@ -8,7 +8,19 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from outrider.events.claims import ADD, CLAIM, CLAIM_BY_LANE, FIELDS, LOCK_LANES, LOOK, NOT_DONE, RENEW, Places, kept
+from outrider.events.claims import (
+    ADD,
+    CLAIM,
+    CLAIM_BY_LANE,
+    FIELDS,
+    LOCK_LANES,
+    LOOK,
+    NEXT,
+    NOT_DONE,
+    RENEW,
+    Places,
+    kept,
+)
 from outrider.events.clock import Clock
 from outrider.events.database import Db, Pool, Row, heed_cancellation, passing
 from outrider.events.errors import NotYet
@@ -281,12 +293,18 @@ class Drain:
     async def _looked(self) -> float:
         """What is due was carried out: 0. Else in how many real seconds the next row is, at most a second.
 
-        A look is one cheap question, and most looks find nothing; a fast business clock waits for nobody.
+        A look is one cheap question, and most looks find nothing; a fast business clock waits for nobody. Where lanes
+        are told it may not be cheap: before what can be claimed lies everything that was told and is not settled.
         """
-        (found,) = await self._work.fetch(LOOK, self.kind, self._clock.now(), self._clock.real())
-        if found["due"] is not None and await self.once():
-            return 0.0
-        later = found["next"]
+        if self._lanes is not None:
+            if await self.once():
+                return 0.0
+            later = await self._work.fetchval(NEXT, self.kind, self._clock.now())
+        else:
+            (found,) = await self._work.fetch(LOOK, self.kind, self._clock.now(), self._clock.real())
+            if found["due"] is not None and await self.once():
+                return 0.0
+            later = found["next"]
         return POLL_SECONDS if later is None else min(POLL_SECONDS, self._clock.real_seconds_until(later))
 
 
