@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from outrider.dispatcher.plans import OPEN_PLAN
+from outrider.dispatcher.todos_caused import caused
 from outrider.dispatcher.todos_sending import NAME
 from outrider.events import todo
 from outrider.events.account import AccountClosed, PlanChanged
@@ -50,17 +51,7 @@ async def plan_changed(db: Db, events: Sequence[Recorded[PlanChanged]]) -> None:
     """What waits for the plan may go on."""
     await todo.add(
         db,
-        [
-            Todo(
-                OPEN_PLAN,
-                f"{item.account_id}:{item.position}",
-                item.account_id,
-                item.business_at,
-                owner=item.account_id,
-                trace=item.trace,
-            )
-            for item in events
-        ],
+        [caused(item, OPEN_PLAN, f"{item.account_id}:{item.position}", owner=item.account_id) for item in events],
     )
 
 
@@ -70,14 +61,12 @@ async def import_started(db: Db, events: Sequence[Recorded[ImportStarted]]) -> N
     await todo.add(
         db,
         [
-            Todo(
+            caused(
+                item,
                 "import_chunk",
                 f"{item.event.import_id}:0",
-                item.account_id,
-                item.business_at,
                 owner=item.event.import_id,
                 data={"chunk": 0, "cause": str(item.cause)},
-                trace=item.trace,
             )
             for item in events
             if item.event.chunks
@@ -91,14 +80,12 @@ async def import_deleted(db: Db, events: Sequence[Recorded[ImportDeleted]]) -> N
     await todo.add(
         db,
         [
-            Todo(
+            caused(
+                item,
                 "delete_import",
                 str(item.event.import_id),
-                item.account_id,
-                item.business_at,
                 owner=item.event.import_id,
                 data={"cause": str(item.cause)},
-                trace=item.trace,
             )
             for item in events
         ],
@@ -111,11 +98,10 @@ async def contact_stopped(db: Db, events: Sequence[Recorded[ContactUnsubscribed 
     await todo.add(
         db,
         [
-            Todo(
+            caused(
+                item,
                 "stop_contact",
                 _stop_key(item),
-                item.account_id,
-                item.business_at,
                 owner=item.event.contact_id,
                 data={
                     "type": item.event.name,
@@ -123,7 +109,6 @@ async def contact_stopped(db: Db, events: Sequence[Recorded[ContactUnsubscribed 
                     "event": item.event.as_json(),
                     "cause": str(item.cause),
                 },
-                trace=item.trace,
             )
             for item in events
         ],

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from outrider.dispatcher.holds import replace_credentials
+from outrider.dispatcher.todos_caused import caused
 from outrider.events import todo
 from outrider.events.claims import NOT_DONE
 from outrider.events.credential import CredentialRefused
@@ -126,15 +127,13 @@ async def delivery_resolved(db: Db, events: Sequence[Recorded[DeliveryResolved]]
     await todo.add(
         db,
         [
-            Todo(
+            caused(
+                item,
                 "reopen_step",
                 f"{key_of(item.event)}:{item.position}",
-                item.account_id,
-                item.business_at,
                 owner=item.event.enrollment_id,
                 scope=item.event.campaign_id,
                 data={"event": item.event.as_json()},
-                trace=item.trace,
             )
             for item in events
             if item.event.outcome == "not_sent"
@@ -184,15 +183,13 @@ async def reclassified(db: Db, events: Sequence[Recorded[InboundReclassified]]) 
 
 
 def _about(item: Recorded[AutoReplyReceived] | Recorded[InboundReclassified], kind: str) -> Todo:
-    return Todo(
+    return caused(
+        item,
         kind,
         f"{item.event.enrollment_id}:{item.position}",
-        item.account_id,
-        item.business_at,
         owner=item.event.enrollment_id,
         scope=item.event.campaign_id,
         data={"event": item.event.as_json()},
-        trace=item.trace,
     )
 
 
@@ -202,15 +199,13 @@ async def credential_refused(db: Db, events: Sequence[Recorded[CredentialRefused
     await todo.add(
         db,
         [
-            Todo(
+            caused(
+                item,
                 "judge_credential",
                 f"{item.event.credential_id}:{item.position}",
-                item.account_id,
-                item.business_at,
                 owner=item.event.credential_id,
                 scope=item.event.campaign_id,
                 data={"refused": item.event.kind},
-                trace=item.trace,
             )
             for item in events
             if item.event.kind != "held_today"
@@ -222,11 +217,10 @@ Stopping = EmailBounced | DeliveryFailed | BounceReceived | ReplyReceived | OptO
 
 
 def _stop(item: Recorded[Stopping]) -> Todo:
-    return Todo(
+    return caused(
+        item,
         "stop_enrollment",
         f"{item.event.enrollment_id}:{item.position}",
-        item.account_id,
-        item.business_at,
         owner=item.event.enrollment_id,
         scope=item.event.campaign_id,
         data={
@@ -235,17 +229,14 @@ def _stop(item: Recorded[Stopping]) -> Todo:
             "event": item.event.as_json(),
             "cause": str(item.cause),
         },
-        trace=item.trace,
     )
 
 
 def _judge(item: Recorded[EmailBounced] | Recorded[BounceReceived] | Recorded[InboundReclassified]) -> Todo:
-    return Todo(
+    return caused(
+        item,
         "judge_credential",
         f"{item.event.credential_id}:{item.position}",
-        item.account_id,
-        item.business_at,
         owner=item.event.credential_id,
         scope=item.event.campaign_id,
-        trace=item.trace,
     )
