@@ -137,6 +137,14 @@ def test_prometheus_is_told_of_every_pod_and_of_every_alert() -> None:
     assert rule["spec"] == yaml.safe_load((CHART / "files/alerts.yaml").read_text(encoding="utf-8"))
 
 
+def test_helm_leaves_nothing_of_a_hook_behind(manifests: list[Manifest]) -> None:
+    """`helm uninstall` does not know them."""
+    for one in manifests:
+        told = one["metadata"].get("annotations") or {}
+        if "helm.sh/hook" in told:
+            assert told["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
+
+
 def test_postgres_has_room_for_every_pod_that_there_may_be() -> None:
     found = rendered(str(HERE / "deploy/helm/examples/production.yaml"))
     most = {one["metadata"]["name"]: one["spec"].get("replicas", 0) for one in of_kind(found, "Deployment")}
