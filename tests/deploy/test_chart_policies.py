@@ -140,7 +140,7 @@ def test_prometheus_is_told_of_every_pod_and_of_every_alert() -> None:
 def test_helm_leaves_nothing_of_a_hook_behind(manifests: list[Manifest]) -> None:
     """`helm uninstall` does not know them."""
     for one in manifests:
-        told = one["metadata"].get("annotations") or {}
+        told: Mapping[str, str] = one["metadata"].get("annotations") or {}
         if "helm.sh/hook" in told:
             assert told["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
 
