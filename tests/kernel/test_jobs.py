@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from outrider.events import bus as kernel_bus
+from outrider.events import carrying as kernel_carrying
 from outrider.events import taking as kernel_taking
 from outrider.events.bus import COMMANDS_STREAM, MAX_DELIVER, Bus, declare
 from outrider.events.commands import Commands
@@ -120,7 +121,7 @@ async def test_not_yet_says_when_to_come_again_however_often(urls: Mapping[str, 
 async def test_a_job_that_failed_too_often_is_given_up_so_that_its_to_do_can_tell_it_again(
     urls: Mapping[str, str], bus_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel_bus, "MAX_DELIVER", 1)
+    monkeypatch.setattr(kernel_carrying, "MAX_DELIVER", 1)
     async with worker(urls, bus_url) as w:
         w.fails[0] = [ArithmeticError("a bug")]
         await w.bus.tell(count(0), SUBJECT)

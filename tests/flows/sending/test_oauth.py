@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from outrider.events.access_tokens import CLIENT_SECRET, REFRESH_TOKEN
-from outrider.events.bus import Inquiry
 from outrider.events.credential import CredentialAdded, CredentialRefused
 from outrider.events.delivery import DeliveryDeferred, EmailSent
 from outrider.events.ids import new_id
+from outrider.events.inquiries import Inquiry
 from outrider.events.vault import Entry, Sealer, get, put
 from outrider.sender.quota import day_id, quota_day
 from tests.support.rude_smtp import Peer, Rude, rude
@@ -102,9 +102,9 @@ async def test_a_refused_grant_fails_the_log_in_and_says_what_to_do(post: Mailin
             [deferred] = await post.settled(job)
             await until("words", words)
             inquiry = Inquiry(account_id=ACCOUNT, subject_id=made)
-            assert await service.bus.inquire("verify.smtp", inquiry, 20) == ""  # the server is good again
+            assert await service.bus.inquiries.ask("verify.smtp", inquiry, 20) == ""  # the server is good again
             tokens.answers.append(refused)
-            said = await service.bus.inquire("verify.smtp", inquiry, 20)  # and not asked the token that is kept
+            said = await service.bus.inquiries.ask("verify.smtp", inquiry, 20)  # and not asked the token that is kept
         assert isinstance(deferred, DeliveryDeferred)
         assert (deferred.by, deferred.status_code) == ("credential", "5.7.8")
         today = quota_day.stream(day_id(made, post.kernel.clock.now().date()))

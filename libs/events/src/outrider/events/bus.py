@@ -1,5 +1,5 @@
 # pyright: reportUnknownMemberType=false
-# nats-py and FastStream leave some options without a type: this is their one seam.
+# nats-py and FastStream leave some options without a type.
 """The bus: commands and jobs over JetStream by FastStream, and the doorbells over core NATS."""
 
 import asyncio
@@ -13,17 +13,26 @@ from faststream import AckPolicy
 from faststream.exceptions import NackMessage, RejectMessage
 from faststream.nats import JStream, NatsBroker, PullSub
 from faststream.nats.annotations import NatsMessage
-from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
+from outrider.events.carrying import Carrying
 from outrider.events.commands import Commands, Handler, Verdict
 from outrider.events.database import DISCONNECTED, heed_cancellation, passing
-from outrider.events.errors import NotYet, Unavailable
-from outrider.events.message import Command, Job, Message
-from outrider.events.streams import COMMANDS_STREAM, EVENTS_STREAM, MAX_DELIVER, SERVICES, consumer, declare
-from outrider.events.taking import LOST, Ack, Answer, Nak, Taking, Term
+from outrider.events.errors import Unavailable
+from outrider.events.inquiries import Inquiries
+from outrider.events.message import Command, Job
+from outrider.events.streams import (
+    COMMANDS_STREAM,
+    EVENTS_STREAM,
+    MAX_DELIVER,
+    PUBLISH_SECONDS,
+    SERVICES,
+    consumer,
+    declare,
+)
+from outrider.events.taking import LOST, Ack, Nak, Taking, Term
 from outrider.events.telemetry import MESSAGES_DEAD, logger
-from outrider.events.tracing import SpanKind, step, trace_context, traced
+from outrider.events.tracing import SpanKind, step, trace_context
 
 __all__ = [
     "BELL",
@@ -34,10 +43,8 @@ __all__ = [
     "SERVICES",
     "VERDICTS",
     "Bus",
-    "Inquiry",
     "declare",
 ]
-PUBLISH_SECONDS = 3.0
 STOP_SECONDS = 10
 WATCH_SECONDS = 2.0
 PROBE_SECONDS = 1.0
@@ -45,22 +52,12 @@ PROBE_SECONDS = 1.0
 RETELL_SECONDS = 5.0
 LOOK_SECONDS = 0.5
 """The bell of a verdict may be missed: whoever waits for one looks this often."""
-UNANSWERED: tuple[type[Exception], ...] = (*LOST, TimeoutError)
 BROKEN: tuple[type[Exception], ...] = (*LOST, ExceptionGroup)
 """And what it looks like to several subscribers at once."""
-INQUIRIES = 16
-"""At once in one process; others wait."""
 BELL = "bell"
 VERDICTS = "bell.verdicts"
 J = TypeVar("J", bound=Job)
 _log = logger(__name__)
-
-
-class Inquiry(Message):
-    """A question about something of an account, which leads to no fact: asked and answered, never kept."""
-
-    account_id: UUID
-    subject_id: UUID
 
 
 class Bus:
@@ -76,6 +73,8 @@ class Bus:
             logger=None,
             graceful_timeout=STOP_SECONDS,
         )
+        self.inquiries = Inquiries(self.broker)
+        self._carrying = Carrying(self.broker)
         self._nats_url = nats_url
         self._consumers: set[str] = set()
         self._commands = commands
@@ -283,32 +282,18 @@ class Bus:
         self._consumers.add(durable)
         MESSAGES_DEAD.labels(kind.__name__)  # shown as 0: an alert cannot see a series begin
         return Taking(
-            lambda: self.broker.connection, durable, partial(self._carried_out, kind.__name__, take_one), workers
+            lambda: self.broker.connection,
+            durable,
+            partial(self._carrying.carried_out, kind.__name__, take_one),
+            workers,
         )
-
-    async def inquire(self, what: str, inquiry: Inquiry, seconds: float) -> str | None:
-        """What one of those who `answer` this says; None where none did in time. Nothing is kept of it."""
-        try:
-            said = await self.broker.request(inquiry.model_dump_json(), f"ask.{what}", timeout=seconds)
-        except UNANSWERED as error:
-            _log.warning("inquiry.unanswered", what=what, error=type(error).__name__)
-            return None
-        return said.body.decode("utf-8", "replace")
-
-    def answer(self, what: str, handle: Callable[[Inquiry], Awaitable[str]]) -> None:
-        """Answer inquiries over core NATS, one replica each; one that cannot is answered by nobody."""
-
-        async def reply(text: str) -> str:
-            return await handle(Inquiry.model_validate_json(text))
-
-        self.broker.subscriber(f"ask.{what}", queue=what, max_workers=INQUIRIES)(reply)
 
     def _subscribe(self, durable: str, handle: Callable[[str], Awaitable[None]], workers: int) -> None:
         """Consume from this durable as long as the bus is started."""
 
         async def consume(text: str, message: NatsMessage) -> None:
             del text
-            match await self._carried_out(durable, handle, message.raw_message):
+            match await self._carrying.carried_out(durable, handle, message.raw_message):
                 case Nak(seconds):
                     raise NackMessage(delay=seconds)
                 case Term():
@@ -327,35 +312,3 @@ class Bus:
             max_workers=workers,
             ack_policy=AckPolicy.NACK_ON_ERROR,
         )(consume)
-
-    async def _carried_out(self, what: str, handle: Callable[[str], Awaitable[None]], message: Msg) -> Answer:
-        """How the message is answered. What raises is delivered again later, never dropped, never at once."""
-        delivered, subject, text = message.metadata.num_delivered, message.subject, message.data.decode()
-        try:
-            later = await _handled(what, handle, message)
-            if later is None:
-                return Ack()
-            if delivered < MAX_DELIVER:
-                return Nak(later)
-            # Patience has no end: the last copy makes room for a fresh one.
-            await self.broker.publish(text, subject, stream=COMMANDS_STREAM, timeout=PUBLISH_SECONDS)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the message is answered
-            if delivered >= MAX_DELIVER:
-                MESSAGES_DEAD.labels(what).inc()
-                _log.exception("message.dead", subject=subject, delivered=delivered)
-                return Term()  # the row that told it tells it again
-            _log.warning("message.failed", subject=subject, error=repr(error)[:300])
-            return Nak(min(30.0, 2.0**delivered))
-        return Ack()
-
-
-async def _handled(what: str, handle: Callable[[str], Awaitable[None]], message: Msg) -> float | None:
-    """None where it is done; else in how many seconds it is to come again."""
-    trace, about = (message.headers or {}).get("traceparent"), {"outrider.delivered": message.metadata.num_delivered}
-    with traced(trace, f"take {what}", SpanKind.CONSUMER, about) as span:
-        try:
-            await handle(message.data.decode())
-        except NotYet as later:
-            span.set_attribute("outrider.later_seconds", later.seconds)
-            return later.seconds
-    return None

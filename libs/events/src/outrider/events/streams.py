@@ -49,6 +49,8 @@ STREAM_FIELDS: Final = ("subjects", "retention", "storage", "max_age")
 CONSUMER_FIELDS: Final = ("filter_subject", "ack_policy", "ack_wait", "max_deliver", "max_ack_pending")
 ACK_WAIT_SECONDS = 30
 MAX_DELIVER = 20
+PUBLISH_SECONDS: Final = 3.0
+"""For JetStream to keep a message."""
 
 
 async def declare(nats_url: str) -> None:

@@ -17,7 +17,6 @@ from outrider.api.merging_credentials import merged
 from outrider.api.paging import as_id
 from outrider.api.problems import ValidationFailed
 from outrider.events import vault
-from outrider.events.bus import Inquiry
 from outrider.events.credential import (
     AddCredential,
     ChangeCredential,
@@ -27,6 +26,7 @@ from outrider.events.credential import (
     SmtpCredentialNotFound,
 )
 from outrider.events.ids import new_id
+from outrider.events.inquiries import Inquiry
 from outrider.events.message import Json
 from outrider.events.vault import Entry
 
@@ -173,7 +173,7 @@ async def verify(request: Asked, campaign_id: str, credential_id: str) -> Respon
     inquiry = Inquiry(account_id=call.account_id, subject_id=credential)
     asked = ("smtp", "imap") if server.get("imap_host") else ("smtp",)
     said = await asyncio.gather(
-        *(call.gateway.bus.inquire(f"verify.{what}", inquiry, VERIFY_SECONDS) for what in asked)
+        *(call.gateway.bus.inquiries.ask(f"verify.{what}", inquiry, VERIFY_SECONDS) for what in asked)
     )
     answer: Json = {"smtp": "absent", "imap": "absent"}
     for what, reason in zip(asked, said, strict=True):

@@ -24,7 +24,7 @@ async def build(service: Service) -> None:
     watchers = Watchers(service.log_pool, service.tables, access, scanner, settings.imap_poll_seconds)
     correcting = Correcting(service.log, service.clock)
     service.bus.serve("reply_watcher", {ReclassifyInbound: correcting.on_reclassify}, reader.reach)
-    service.bus.answer("verify.imap", Verifying(access).verify)
+    service.bus.inquiries.answer("verify.imap", Verifying(access).verify)
     service.loops.append(watchers.run)
     service.figures.append(watchers.measure)
     service.stopping.append(watchers.stop)

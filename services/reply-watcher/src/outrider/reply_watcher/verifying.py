@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from outrider.events.bus import Inquiry
+from outrider.events.inquiries import Inquiry
 from outrider.events.vault import without_secrets
 from outrider.reply_watcher.access import Access
 from outrider.reply_watcher.imap_advice import advice

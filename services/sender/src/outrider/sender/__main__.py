@@ -36,7 +36,7 @@ async def build(service: Service) -> None:
     service.bus.serve("sender_commands", {ResolveSend: resolving.on_resolve_send}, reader.reach)
     service.drain(Drain(ANSWERED, each(resolving.settle_answered), service.work, service.clock, batch=1), settled)
     service.bus.serve("sender_tests", {SendTest: tests.on_send_test}, reader.reach)
-    service.bus.answer("verify.smtp", Verifying(letters).verify)
+    service.bus.inquiries.answer("verify.smtp", Verifying(letters).verify)
     service.stopping.extend([sending.stop, partitions.stop, tests.stop, partitions.leave])
 
 

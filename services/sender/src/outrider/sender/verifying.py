@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from outrider.events.bus import Inquiry
+from outrider.events.inquiries import Inquiry
 from outrider.events.telemetry import logger
 from outrider.events.vault import Unsealable, without_secrets
 from outrider.sender import smtp
