@@ -37,9 +37,10 @@ def test_new_ids_are_version_7_and_rise() -> None:
 
 
 def test_many_new_ids_at_once_rise_with_those_before_and_after() -> None:
-    made = [new_id(), *new_ids(1000), new_id(), *new_ids(1), *new_ids(0), new_id()]
+    made = [new_id(), *map(UUID, new_ids(1000)), new_id(), *map(UUID, new_ids(1)), *map(UUID, new_ids(0)), new_id()]
     assert made == sorted(set(made))
     assert len(made) == 1004
+    assert all(text == str(UUID(text)) for text in new_ids(100)), "in the one usual spelling"
     assert {(one.version, one.variant) for one in made} == {(7, "specified in RFC 4122")}
 
 
@@ -48,7 +49,7 @@ def test_new_ids_of_many_threads_are_all_different() -> None:
 
     def make() -> None:
         for _ in range(50):
-            made.extend([*(new_id() for _ in range(5)), *new_ids(5)])
+            made.extend([*(new_id() for _ in range(5)), *map(UUID, new_ids(5))])
 
     threads = [threading.Thread(target=make) for _ in range(4)]
     for thread in threads:

@@ -121,7 +121,7 @@ class Intake:
     def _chunk(self) -> Entry:
         rows = list(self._good.values())
         for one, row in zip(new_ids(len(rows)), rows, strict=True):
-            row["contact_id"] = str(one)
+            row["contact_id"] = one
         entry = self._entry(f"rows-{self.chunks}", rows)
         self.chunks += 1
         self._good = {}
