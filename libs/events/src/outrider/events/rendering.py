@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-from outrider.events.rendering_liquid import BadSyntax, Part, Reference
+from outrider.events.rendering_liquid import BadSyntax, Part
 from outrider.events.rendering_text import text_of
 
 Scalar = str | int | float | bool | None
@@ -117,16 +117,18 @@ def compile_step(subject: str, body_html: str, body_text: str | None = None) -> 
 
 
 def check(subject: str, body_html: str, body_text: str | None = None) -> list[Problem]:
-    """Everything that keeps these sources from being a step; empty if they are sound.
+    """Everything that keeps these sources from being a step; empty if they are sound."""
+    return [one for where, source in _sources(subject, body_html, body_text) for one in check_part(where, source)]
 
-    Beyond syntax, fields and filters it renders each with sample values and with none at all.
+
+def check_part(where: Where, source: str) -> list[Problem]:
+    """Everything that keeps this source from being that part of a step; empty if it is sound.
+
+    Beyond syntax, fields and filters it is rendered with sample values and with none at all.
     """
     problems = list[Problem]()
-    for where, source in _sources(subject, body_html, body_text):
-        part = _part(where, source, problems)
-        if part is not None:
-            problems += _unknown(where, source, part) or _tried(where, source, part)
-    return problems
+    part = _part(where, source, problems)
+    return problems if part is None else _unknown(where, source, part) or _tried(where, source, part)
 
 
 def merge_of(person: Mapping[str, Any], unsubscribe_url: str | None) -> Merge:
@@ -180,19 +182,17 @@ def _part(where: Where, source: str, problems: list[Problem]) -> Part | None:
 
 
 def _unknown(where: Where, source: str, part: Part) -> list[Problem]:
-    found = [(one.index, f"unknown filter '{one}'") for one in part.unknown_filters()]
+    fields, unknown_filters = part.mentions()
+    found = [(one.index, f"unknown filter '{one}'") for one in unknown_filters]
     found += [
         (one.index, f"unknown field '{one}'; fields are {', '.join(FIELDS)}, custom.<name>")
-        for one in _unknown_fields(part)
+        for one in fields
+        if not _is_field(one.path)
     ]
     if where == "subject":
-        urls = [one.index for one in part.fields() if one.path[:1] == ("unsubscribe_url",)]
+        urls = [one.index for one in fields if one.path[:1] == ("unsubscribe_url",)]
         found += [(index, "unsubscribe_url may stand in a body only") for index in urls]
     return [_problem(where, source, index, message) for index, message in sorted(found)]
-
-
-def _unknown_fields(part: Part) -> list[Reference]:
-    return [one for one in part.fields() if not _is_field(one.path)]
 
 
 def _is_field(path: tuple[object, ...]) -> bool:

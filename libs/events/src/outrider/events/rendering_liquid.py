@@ -96,15 +96,17 @@ class Part:
         except UnicodeError:
             raise BadSyntax("half of a surrogate pair is no character", 0) from None
 
-    def fields(self) -> list[Reference]:
-        """Every variable that the source reads without setting it."""
-        found = self._template.analyze().globals
-        return [Reference(tuple(one.segments), one.span.index) for uses in found.values() for one in uses]
-
-    def unknown_filters(self) -> list[Reference]:
-        """Every filter that does not exist."""
-        found = self._template.analyze().filters
-        return [Reference((name,), use.index) for name, uses in found.items() if name not in _FILTERS for use in uses]
+    def mentions(self) -> tuple[list[Reference], list[Reference]]:
+        """Every variable that the source reads without setting it, and every filter of it that does not exist."""
+        found = self._template.analyze()
+        fields = [Reference(tuple(one.segments), one.span.index) for uses in found.globals.values() for one in uses]
+        unknown = [
+            Reference((name,), one.index)
+            for name, uses in found.filters.items()
+            for one in uses
+            if name not in _FILTERS
+        ]
+        return fields, unknown
 
 
 class _Bounded(Environment):

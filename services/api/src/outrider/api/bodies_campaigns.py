@@ -10,12 +10,11 @@ from outrider.api.bodies_contacts import zones
 from outrider.api.bodies_credentials import NewSmtpCredential
 from outrider.events.campaign import CampaignSettings, Day, StepPlan
 from outrider.events.message import Json
-from outrider.events.rendering import Problem, check
+from outrider.events.rendering import Problem, check_part
 
 LONGEST_SUBJECT: Final = 998
 MOST_STEPS: Final = 100
 MOST_CREDENTIALS: Final = 1000
-TEXT: Final = "text"
 CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 Wait = Annotated[Int, Field(ge=0, le=86_400)]
 
@@ -101,17 +100,17 @@ class Step(Body):
     @field_validator("subject")
     @classmethod
     def _subject_renders(cls, value: str) -> str:
-        return _renders(value, check(value, TEXT, None))
+        return _renders(value, check_part("subject", value))
 
     @field_validator("body_html")
     @classmethod
     def _html_renders(cls, value: str) -> str:
-        return _renders(value, check(TEXT, value, None))
+        return _renders(value, check_part("body_html", value))
 
     @field_validator("body_text")
     @classmethod
     def _text_renders(cls, value: str | None) -> str | None:
-        return value if value is None else _renders(value, check(TEXT, TEXT, value))
+        return value if value is None else _renders(value, check_part("body_text", value))
 
     def plan(self, template_version: int = 1) -> StepPlan:
         """What the log has of it."""

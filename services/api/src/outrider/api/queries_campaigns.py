@@ -84,10 +84,11 @@ async def listed(call: Call, rows: Sequence[Row]) -> list[Json]:
 async def shown(call: Call, row: Row) -> Json:
     """One campaign with its settings, steps, credentials and full statistics."""
     campaign: UUID = row["campaign_id"]
-    tables, settings, steps = call.gateway.tables, row["settings"], row["steps"]
-    mailers = await tables.fetch(IN_ORDER, campaign, call.gateway.clock.now().date())
-    batches = await tables.fetch(BATCHES, campaign)
-    bounces = await tables.fetch(BOUNCES, campaign, RECENT_BOUNCES) if row["bounced"] else ()
+    settings, steps = row["settings"], row["steps"]
+    async with call.gateway.tables.acquire() as db:
+        mailers = await db.fetch(IN_ORDER, campaign, call.gateway.clock.now().date())
+        batches = await db.fetch(BATCHES, campaign)
+        bounces = await db.fetch(BOUNCES, campaign, RECENT_BOUNCES) if row["bounced"] else ()
     kept = await vault.get_all(
         call.gateway.log_pool,
         call.account_id,
