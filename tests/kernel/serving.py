@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from outrider.events.account import PlanChanged
 from outrider.events.database import Db
+from outrider.events.drain import Drain
 from outrider.events.message import Recorded
 from outrider.events.projector import Projection
 from outrider.events.service import Service, Settings
-from outrider.events.todo import Drain, Todo
+from outrider.events.todo import Todo
 
 
 def free_port() -> int:

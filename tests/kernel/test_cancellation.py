@@ -11,8 +11,9 @@ import pytest
 from outrider.events.bus import Bus
 from outrider.events.commands import Commands
 from outrider.events.database import Pool
+from outrider.events.drain import Drain
+from outrider.events.lookout import Lookout
 from outrider.events.projector import Projection, Reader
-from outrider.events.todo import Drain
 from tests.kernel.deciding import change
 from tests.kernel.until import until
 from tests.support.kernel import Kernel, kernel
@@ -52,12 +53,16 @@ async def draining(k: Kernel, pool: Pool) -> None:
     await Drain("note_it", nothing, pool, k.clock).follow()
 
 
+async def looking(k: Kernel, pool: Pool) -> None:
+    await Lookout([Drain("note_it", nothing, pool, k.clock)], pool, k.clock).follow()
+
+
 async def retelling(k: Kernel, pool: Pool) -> None:
     await Bus("nats://127.0.0.1:1", Commands(pool, k.clock), "x").retell()
 
 
-@pytest.mark.parametrize("loop", [reading, draining, retelling])
-async def test_a_loop_that_is_cancelled_ends(urls: Mapping[str, str], loop: Any) -> None:  # noqa: ANN401  # of the three above
+@pytest.mark.parametrize("loop", [reading, draining, looking, retelling])
+async def test_a_loop_that_is_cancelled_ends(urls: Mapping[str, str], loop: Any) -> None:  # noqa: ANN401  # of those above
     async with kernel(urls) as k:
         pool = Confused()
         task = asyncio.create_task(loop(k, cast("Pool", pool)))

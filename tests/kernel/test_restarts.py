@@ -15,11 +15,13 @@ from outrider.events.account import ChangePlan, PlanChanged
 from outrider.events.bus import COMMANDS_STREAM, EVENTS_STREAM, SERVICES, Bus
 from outrider.events.commands import Answer, Commands, Verdict
 from outrider.events.database import DISCONNECTED, Db
+from outrider.events.drain import Drain
 from outrider.events.errors import Unavailable
 from outrider.events.log import Write
+from outrider.events.lookout import Lookout
 from outrider.events.message import Recorded
 from outrider.events.projector import Projection, Reader
-from outrider.events.todo import Drain, Todo, add
+from outrider.events.todo import Todo, add
 from tests.kernel.deciding import change, decider, gateway
 from tests.kernel.test_jobs import SUBJECT, count, nothing_left, worker
 from tests.kernel.until import running, until
@@ -189,6 +191,7 @@ class Site:
 
         self.reader = Reader(projection, k.log, k.tables)
         self.drain = Drain("note_it", self.do, k.work, k.clock)
+        self.lookout = Lookout([self.drain], k.work, k.clock)
 
     async def do(self, todos: Sequence[Todo]) -> None:
         """Note them."""
@@ -224,7 +227,13 @@ async def test_everything_goes_on_when_postgres_comes_back(
         deciding = Bus(bus_url, Commands(k.pool, k.clock), "decider")
         deciding.serve("dispatcher", {ChangePlan: site.change_plan}, site.reader.reach)
         await deciding.start()
-        async with AsyncExitStack() as stack, running(site.reader.follow(), site.drain.follow(), bus.retell()):
+        loops = (
+            site.reader.follow(),
+            site.drain.follow(),
+            Lookout([site.drain], k.work, k.clock).follow(),
+            bus.retell(),
+        )
+        async with AsyncExitStack() as stack, running(*loops):
             stack.push_async_callback(deciding.stop)
             k.log.rung = site.reader.ring
             writes = [Write(f"account-{n}", 0, [changed(n)], uuid4()) for n in range(300)]

@@ -10,8 +10,9 @@ from uuid import uuid4
 
 import pytest
 
+from outrider.events.drain import Drain
 from outrider.events.log import Write
-from outrider.events.todo import Drain, Todo, add
+from outrider.events.todo import Todo, add
 from outrider.events.tracing import SpanKind, begun, export_spans, exported, trace_context, traced
 from tests.kernel.deciding import change, decider, gateway
 from tests.support.client import until

@@ -6,7 +6,8 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 from outrider.events.claims import Places
-from outrider.events.todo import Drain, close, hold, move
+from outrider.events.drain import Drain
+from outrider.events.todo import close, hold, move
 from tests.kernel.todos import KIND, Notes, come_round, emptied, fresh, let_pass, put, row, todo
 from tests.support.kernel import kernel
 

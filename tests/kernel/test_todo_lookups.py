@@ -1,6 +1,7 @@
 """To-dos are found by their keys and by their lanes beside any number of others, before any statistics exist."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -9,7 +10,7 @@ import msgspec
 import pytest
 
 from outrider.events import todo as kernel_todos
-from outrider.events.claims import CLAIM_BY_LANE, RENEW
+from outrider.events.claims import CLAIM_BY_LANE, LOOK, RENEW
 from outrider.events.database import Db
 from tests.kernel.todos import KIND, LONG_AGO, put, todo
 from tests.support.kernel import Kernel, kernel
@@ -67,6 +68,17 @@ async def moved(k: Kernel, db: Db, lane: UUID) -> None:
     """As an event moves what is due."""
     del k, lane
     await kernel_todos.move(db, KIND, KEYS, [LONG_AGO] * ASKED)
+
+
+async def test_a_look_at_many_kinds_looks_at_two_rows_of_each(urls: Mapping[str, str]) -> None:
+    async with kernel(urls) as k:
+        now, kinds = k.clock.now(), [KIND, "later", "both", "none"]
+        for kind, days in ((KIND, (-1,)), ("later", (1,)), ("both", (-1, 1))):
+            due = [now + timedelta(days=days[number % len(days)]) for number in range(OPEN)]
+            await put(k, *(replace(todo(f"{number}"), kind=kind, due_at=at) for number, at in enumerate(due)))
+        explaining = Explaining(k)
+        await explaining.execute(LOOK, kinds, now, k.clock.real())
+        assert explaining.looked_at <= 2 * len(kinds)
 
 
 @pytest.mark.parametrize("ordinal", [1, 2])

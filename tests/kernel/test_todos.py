@@ -9,11 +9,13 @@ from uuid import UUID, uuid4
 import pytest
 from prometheus_client import REGISTRY
 
-from outrider.events import todo as kernel_todo
+from outrider.events import lookout as kernel_lookout
 from outrider.events.claims import Places
+from outrider.events.drain import TRIES, Drain, each
 from outrider.events.errors import NotYet, Unavailable
 from outrider.events.figures import Gauging
-from outrider.events.todo import TRIES, Drain, Todo, cancel, close, each, hold, move
+from outrider.events.lookout import Lookout
+from outrider.events.todo import Todo, cancel, close, hold, move
 from tests.kernel.todos import KIND, LONG_AGO, Notes, come_round, emptied, put, row, todo
 from tests.kernel.until import line, process, running, until
 from tests.support.kernel import ACCOUNT, kernel
@@ -22,7 +24,7 @@ HOLDING = """
 import asyncio, sys
 from outrider.events.clock import real_clock
 from outrider.events.database import connect
-from outrider.events.todo import Drain
+from outrider.events.drain import Drain
 
 async def do(todos):
     print(*(todo.key for todo in todos), flush=True)
@@ -56,7 +58,7 @@ async def test_what_a_killed_worker_held_is_taken_up_when_its_lease_is_over(urls
             assert await drain.once() == 0
             worker.kill()
         assert await drain.once() == 0  # nobody knows that it is dead
-        async with running(drain.follow()):
+        async with running(drain.follow(), Lookout([drain], k.work, k.clock).follow()):
             await until("the lease is over", lambda: notes.keys == ["held by the dead"])
 
 
@@ -189,19 +191,20 @@ async def test_a_to_do_closed_by_an_event_is_not_carried_out(urls: Mapping[str, 
 async def test_nothing_is_carried_out_before_it_is_due_and_then_at_once(
     urls: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel_todo, "POLL_SECONDS", 60.0)
+    monkeypatch.setattr(kernel_lookout, "POLL_SECONDS", 60.0)
     async with kernel(urls) as k:
         due = k.clock.now() + timedelta(seconds=0.5)
         await put(k, Todo(KIND, "soon", ACCOUNT, due), Todo(KIND, "not soon", ACCOUNT, due + timedelta(days=1)))
         notes = Notes()
         drain = notes.drain(k)
         assert await drain.once() == 0
-        async with running(drain.follow()):
+        lookout = Lookout([drain], k.work, k.clock)
+        async with running(drain.follow(), lookout.follow()):
             await until("it is due", lambda: notes.keys == ["soon"])
             assert k.clock.now() >= due
             async with k.work.acquire() as db:
                 await move(db, KIND, ["not soon"], [LONG_AGO])
-            drain.ring()
+            lookout.ring()
             await until("it was moved", lambda: notes.keys == ["soon", "not soon"])
 
 
@@ -223,6 +226,33 @@ async def test_a_drain_goes_on_whatever_fails_and_says_so_meanwhile(urls: Mappin
             drain.ring()
             await until("it goes on", lambda: notes.keys == ["waiting"])
             await until("it says so", lambda: drain.failed is None)
+
+
+async def test_a_lookout_says_when_it_has_to_look_again(urls: Mapping[str, str]) -> None:
+    """When the next row falls due of those kinds that do not look for themselves, and a second later at the latest."""
+    async with kernel(urls) as k:
+        notes = Notes()
+        other = Drain("another", notes.do, k.work, k.clock)
+        lookout = Lookout([notes.drain(k, {}), other], k.work, k.clock)
+        now = k.clock.now()
+        await put(k, todo("left to its drain"), replace(todo("later"), kind="another", due_at=now + timedelta(days=1)))
+        assert await lookout.look() == kernel_lookout.POLL_SECONDS
+        await put(k, replace(todo("soon"), kind="another", due_at=now + timedelta(seconds=0.5)))
+        assert await lookout.look() <= 0.5
+
+
+async def test_a_lookout_goes_on_whatever_fails_and_says_so_meanwhile(urls: Mapping[str, str]) -> None:
+    async with kernel(urls) as k:
+        notes = Notes()
+        drain = notes.drain(k)
+        lookout = Lookout([drain], k.work, k.clock)
+        await put(k, todo("waiting"))
+        await k.work.execute("alter table todos rename to elsewhere")
+        async with running(drain.follow(), lookout.follow()):
+            await until("both say so", lambda: lookout.failed is not None and drain.failed is not None)
+            await k.work.execute("alter table elsewhere rename to todos")
+            await until("it goes on", lambda: notes.keys == ["waiting"])
+            await until("both say so", lambda: lookout.failed is None and drain.failed is None)
 
 
 async def test_what_is_due_and_how_late_is_shown(urls: Mapping[str, str]) -> None:

@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 
 from outrider.events.claims import Places
 from outrider.events.database import Row
-from outrider.events.todo import Drain, Todo, add
+from outrider.events.drain import Drain
+from outrider.events.todo import Todo, add
 from tests.support.kernel import ACCOUNT, Kernel
 
 KIND = "note_it"

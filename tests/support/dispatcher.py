@@ -30,11 +30,12 @@ from outrider.events.contact import ImportContacts
 from outrider.events.credential import CredentialRefused, NewCredential, QuotaClaimed
 from outrider.events.database import connect
 from outrider.events.delivery import DeliveryDeferred, DeliveryStarted, EmailSent, SendStep
+from outrider.events.drain import Drain
 from outrider.events.ids import new_id
 from outrider.events.log import Log, Write
+from outrider.events.lookout import Lookout
 from outrider.events.message import Command, Event
 from outrider.events.projector import Reader
-from outrider.events.todo import Drain
 from outrider.events.vault import Entry
 
 SECONDS = 120.0
@@ -205,9 +206,10 @@ async def office(urls: Mapping[str, str], bus_url: str) -> AsyncGenerator[Office
     bus.on_ring(desk.todos.ring)
     log.rung = bus.ring
     every: list[Drain] = drains(desk, bus, MxResolver("127.0.0.1:1"))
-    desk.todos.then.extend(drain.ring for drain in every)
+    lookout = Lookout(every, work, clock)
+    desk.todos.then += [lookout.ring, *(drain.ring for drain in every if drain.looks_itself)]
     await bus.start()
-    loops = [desk.facts.follow, desk.todos.follow, *(drain.follow for drain in every)]
+    loops = [desk.facts.follow, desk.todos.follow, lookout.follow, *(drain.follow for drain in every)]
     tasks = [asyncio.create_task(loop()) for loop in loops]
     sender, watcher = (Log(pool, clock, bus.ring) for pool in others)
     by_kind = {drain.kind: drain for drain in every}

@@ -89,17 +89,22 @@ select min(due_at) from todos
 where kind = $1 and done_at is null and dead_at is null and not held and due_at > $2
 """
 LOOK = """
-with open as not materialized (
-    select due_at, not_before from todos where kind = $1 and done_at is null and dead_at is null and not held
-)
-select
+select k.kind,
     (
-        select due_at from open where due_at <= $2 and (not_before is null or not_before <= $3)
-        order by due_at limit 1
+        select x.due_at from todos x
+        where x.kind = k.kind and x.done_at is null and x.dead_at is null and not x.held and x.due_at <= $2
+            and (x.not_before is null or x.not_before <= $3)
+        order by x.due_at limit 1
     ) as due,
-    (select min(due_at) from open where due_at > $2) as next
+    (
+        select x.due_at from todos x
+        where x.kind = k.kind and x.done_at is null and x.dead_at is null and not x.held and x.due_at > $2
+        order by x.due_at limit 1
+    ) as next
+from unnest($1::text[]) as k (kind)
 """
-"""What can be claimed, if anything, and what falls due next. In the order of an index: `exists` might read all rows."""
+"""Of each kind: what can be claimed, if anything, and what falls due next. In the order of an index: `exists` might
+read all rows."""
 RENEW = f"""
 update todos set not_before = greatest(not_before, $4)
 where kind = $1 and key = any($2) and leased_by = $3 and {NOT_DONE} and not_before is not null

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from outrider.events.clock import Clock
 from outrider.events.database import Pool, heed_cancellation, passing
+from outrider.events.drain import Drain
 from outrider.events.log import Log
 from outrider.events.projector import Reader
 from outrider.events.telemetry import (
@@ -16,7 +17,6 @@ from outrider.events.telemetry import (
     TODOS_LATE_SECONDS,
     logger,
 )
-from outrider.events.todo import Drain
 
 SECONDS = 2.0
 MORE_SECONDS = 10.0

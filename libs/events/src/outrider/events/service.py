@@ -12,15 +12,16 @@ from outrider.events.bus import Bus
 from outrider.events.clock import Clock, read_clock
 from outrider.events.commands import Commands
 from outrider.events.database import Pool, connect, heed_cancellation, passing
+from outrider.events.drain import Drain
 from outrider.events.errors import Unavailable
 from outrider.events.figures import Gauging
 from outrider.events.health import HealthServer
 from outrider.events.log import Log
+from outrider.events.lookout import Lookout
 from outrider.events.projector import Projection, Reader
 from outrider.events.readiness import Readiness
 from outrider.events.settings import BadSettings, Settings
 from outrider.events.telemetry import configure, logger
-from outrider.events.todo import Drain
 from outrider.events.tracing import exported
 
 __all__ = ["BadSettings", "Service", "Settings", "main"]
@@ -68,6 +69,7 @@ class Service:
         self.commands: Commands
         self.bus: Bus
         self.readiness: Readiness
+        self.lookout: Lookout
         self.stop = asyncio.Event()
         self._broken: list[str] = []
         """Loops that ended; each is a bug."""
@@ -84,6 +86,7 @@ class Service:
         self.log = Log(self.log_pool, self.clock)
         self.commands = Commands(self.log_pool, self.clock)
         self.bus = Bus(settings.nats_url, self.commands, f"outrider-{self.name}")
+        self.lookout = Lookout(self.drains, self.work, self.clock)
         self.log.rung = self.bus.ring
         self.readiness = Readiness(self.log, self.log_pool, self.clock, self.readers, settings.start_lag_seconds)
         return self
@@ -97,8 +100,10 @@ class Service:
 
     def drain(self, drain: Drain, *readers: Reader) -> Drain:
         """Carry out this kind of to-do while the service runs; woken whenever one of `readers` moved."""
+        wake = drain.ring if drain.looks_itself else self.lookout.ring
         for reader in readers:
-            reader.then.append(drain.ring)
+            if wake not in reader.then:  # one look for all kinds that it fills
+                reader.then.append(wake)
         self.drains.append(drain)
         return drain
 
@@ -114,6 +119,7 @@ class Service:
         loops: list[Loop] = [
             *(reader.follow for reader in self.readers),
             *(drain.follow for drain in self.drains),
+            self.lookout.follow,
             *self.loops,
             self.bus.watch,
         ]
@@ -168,6 +174,8 @@ class Service:
             for drain in self.drains
             if drain.failed is not None
         ]
+        if self.lookout.failed is not None:
+            found.append(f"to-dos are not looked for: {type(self.lookout.failed).__name__}")
         return [*found, *self._broken, *await self.readiness.trouble(), *await self.bus.trouble()]
 
     async def _kept_up(self, loop: Loop) -> None:

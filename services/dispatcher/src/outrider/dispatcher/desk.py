@@ -8,11 +8,11 @@ from uuid import UUID
 
 from outrider.events.clock import Clock
 from outrider.events.database import Pool
+from outrider.events.drain import Drain
 from outrider.events.errors import NotYet
 from outrider.events.ids import shard
 from outrider.events.log import Log
 from outrider.events.projector import Reader
-from outrider.events.todo import Drain
 
 CHUNK: Final = 250
 """Groups that are gathered into one append, or a few: between chunks others have their turn."""

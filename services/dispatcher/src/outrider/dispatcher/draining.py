@@ -27,7 +27,8 @@ from outrider.dispatcher.stopping import (
 )
 from outrider.dispatcher.telling import AGAIN_SECONDS, lanes, send_step
 from outrider.events.bus import Bus
-from outrider.events.todo import Do, Drain, Todo
+from outrider.events.drain import Do, Drain
+from outrider.events.todo import Todo
 
 One = Callable[[Desk, Todo], Awaitable[None]]
 

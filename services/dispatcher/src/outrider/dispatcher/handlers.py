@@ -68,9 +68,9 @@ from outrider.events.contact import (
     UnsuppressAddress,
 )
 from outrider.events.credential import AddCredential, ChangeCredential, ReenableCredential, RemoveCredential
+from outrider.events.drain import Drain
 from outrider.events.message import Command
 from outrider.events.outreach import ChangeOutreach, CreateOutreach, DeleteOutreach
-from outrider.events.todo import Drain
 
 Handler = Callable[[Any], Awaitable[Answer]]
 

@@ -17,8 +17,8 @@ from outrider.events.campaign import (
     ResumeCampaign,
 )
 from outrider.events.commands import Answer
+from outrider.events.drain import Drain
 from outrider.events.log import Write
-from outrider.events.todo import Drain
 
 FLIGHT_SECONDS: Final = 4.5
 """How long a pause waits for what was claimed before it; with its way there and back 5 s."""

@@ -32,10 +32,10 @@ from outrider.events.contact import (
     DeleteContact,
     EraseContact,
 )
+from outrider.events.drain import Drain
 from outrider.events.errors import Conflict, NotYet
 from outrider.events.log import Write
 from outrider.events.message import Event, Recorded
-from outrider.events.todo import Drain
 
 TRIES: Final = 5
 REPLACE_PERSON: Final = """

@@ -28,11 +28,11 @@ from outrider.events.campaign import (
     ImportEnrolled,
 )
 from outrider.events.commands import Answer
+from outrider.events.drain import Drain
 from outrider.events.enrollment import ContactAlreadyEnrolled, ContactSkipped
 from outrider.events.errors import NotYet
 from outrider.events.ids import enrollment_id, shard
 from outrider.events.message import Json, Recorded
-from outrider.events.todo import Drain
 
 SHOWN: Final = 1000
 REASONS: Final[dict[str, str]] = {

@@ -16,7 +16,7 @@ from outrider.events.contact import (
     ImportContacts,
     UnsubscribeContact,
 )
-from outrider.events.todo import Drain
+from outrider.events.drain import Drain
 
 INLINE_ROWS = 5000
 """An import of more rows is answered before it is carried out."""

@@ -3,9 +3,9 @@
 from functools import partial
 
 from outrider.events.delivery import ResolveSend
+from outrider.events.drain import Drain, each
 from outrider.events.service import Service, main
 from outrider.events.test_send import SendTest
-from outrider.events.todo import Drain, each
 from outrider.events.tokens import Keyring
 from outrider.sender.handlers import Sending
 from outrider.sender.letters import Letters

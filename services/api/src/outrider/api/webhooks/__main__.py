@@ -8,8 +8,8 @@ from outrider.api.webhooks.deliveries import KIND, deliveries
 from outrider.api.webhooks.delivering import CLAIMED, LEASE_SECONDS, Delivering
 from outrider.api.webhooks.lateness import measure_lateness
 from outrider.api.webhooks.posting import Poster
+from outrider.events.drain import Drain
 from outrider.events.service import Service, main
-from outrider.events.todo import Drain
 from outrider.events.tokens import Keyring
 from outrider.events.vault import Opener
 
