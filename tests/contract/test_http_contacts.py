@@ -55,6 +55,18 @@ async def test_a_wrong_contact_is_refused_at_its_fields(client: httpx.AsyncClien
         assert problem(await client.request(method, f"/contacts/{UNKNOWN}")) == (404, "contact_not_found")
 
 
+async def test_patches_at_once_take_nothing_back_from_each_other(client: httpx.AsyncClient) -> None:
+    path = f"/contacts/{(await add(client, 'many@example.com'))['id']}"
+    for number in range(5):
+        changes = {name: f"{name} {number}" for name in ("first_name", "last_name", "company")}
+        changes["email"] = f"many{number}@example.com"
+        asked = [client.patch(path, json={"contact": {name: value}}) for name, value in changes.items()]
+        assert [answer.status_code for answer in await asyncio.gather(*asked)] == [200] * len(asked)
+        shown = (await client.get(path)).json()
+        assert {name: shown[name] for name in changes} == changes
+        assert (await client.get("/contacts", params={"email": changes["email"]})).json() == [shown]
+
+
 async def test_what_is_left_out_of_a_patch_stays(client: httpx.AsyncClient) -> None:
     shown = await add(client, "patch@example.com", first_name="Pat", company="Acme", custom={"a": 1})
     path = f"/contacts/{shown['id']}"

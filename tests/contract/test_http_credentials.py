@@ -1,5 +1,6 @@
 """SMTP credentials of a campaign over HTTP: listed, added, changed, removed; passwords go in and never come out."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any, Final
@@ -63,6 +64,16 @@ async def test_a_credential_is_added_and_shown_as_in_the_campaign(client: httpx.
     first = await client.get(f"{path}?limit=1")
     assert first.json() == listed[:1]
     assert (await client.get(first.links["next"]["url"])).json() == listed[1:]
+
+
+async def test_changes_at_once_take_nothing_back_from_each_other(gateway: System, client: httpx.AsyncClient) -> None:
+    _, one = await made(client, **IMAP)
+    for number in range(5):
+        changes = {name: f"{name} {number}" for name in ("label", "from_name", "smtp_password", "imap_password")}
+        answers = await asyncio.gather(*(patched(client, one, **{name: value}) for name, value in changes.items()))
+        assert [answer.status_code for answer in answers] == [200] * len(answers)
+        shown = {**(await client.get(one)).json(), **(await secrets_of(gateway, one) or {})}
+        assert {name: shown[name] for name in changes} == changes
 
 
 async def test_a_patch_changes_what_it_names(gateway: System, client: httpx.AsyncClient) -> None:

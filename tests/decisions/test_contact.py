@@ -175,6 +175,15 @@ def test_a_changed_contact_says_whether_its_address_is_another() -> None:
     assert found.state.address_key == "o" * 32
 
 
+def test_a_change_that_names_no_address_leaves_it_where_it_is() -> None:
+    renamed = partial(change_contact, ChangeContact(command_id=C, account_id=A, contact_id=P))
+    at_home = ContactAdded(contact_id=P, import_id=None, address_key=KEY, domain_key=DOMAIN)
+    given(contact, at_home).when(renamed).then(ContactChanged(contact_id=P, address_key=KEY, domain_key=DOMAIN))
+    moved = ContactChanged(contact_id=P, address_key="o" * 32, domain_key="e" * 32, is_moved=True)
+    stays = moved.model_copy(update={"is_moved": False})
+    given(contact, at_home, moved).when(renamed).then(stays)
+
+
 def test_a_contact_that_is_gone_cannot_be_changed() -> None:
     for history in ((), (ADDED, GONE)):
         given(contact, *history).when(moved_to(KEY)).refused(ContactNotFound)

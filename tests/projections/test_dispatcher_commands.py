@@ -25,7 +25,13 @@ from outrider.events.campaign import (
     StepPlan,
 )
 from outrider.events.contact import ContactNotFound, DeleteImport, ImportCompleted, ImportContacts, UnsubscribeContact
-from outrider.events.credential import CredentialRemoved, RemoveCredential
+from outrider.events.credential import (
+    ChangeCredential,
+    CredentialRemoved,
+    NewCredential,
+    RemoveCredential,
+    SmtpCredentialNotFound,
+)
 from outrider.events.enrollment import (
     ContactAlreadyEnrolled,
     ContactSkipped,
@@ -34,6 +40,8 @@ from outrider.events.enrollment import (
     EnrollmentUnsubscribed,
 )
 from outrider.events.ids import enrollment_id, new_id
+from outrider.events.message import Json
+from outrider.events.vault import Entry
 from tests.support.dispatcher import Office, office
 
 
@@ -197,6 +205,23 @@ async def test_a_campaign_is_paused_with_its_last_credential_and_not_before(foun
         await found.desk.todos.reach(await found.desk.log.last_position())
         await found.until("the campaign without it is judged", is_judged)
     assert await found.has(stream, CampaignPaused)
+
+
+async def test_a_change_of_a_credential_that_was_removed_leaves_its_address_alone(found: Office) -> None:
+    """Message-IDs of what it mailed end with the domain of that; what a late change brings back is kept no longer."""
+    campaign, (gone,) = await found.campaign()
+    await found.do(RemoveCredential, campaign_id=campaign, credential_id=gone)
+    late: Mapping[str, Json] = {
+        "server": {"from_email": "ann@example.com", "smtp_host": "mail.example.com"},
+        "secrets": {"sealed": {}},
+    }
+    entries = [Entry(gone, name, found.account, "credential", value) for name, value in late.items()]
+    await vault.put(found.desk.log_pool, entries)
+    changed = NewCredential(credential_id=gone, daily_limit=1)
+    with pytest.raises(SmtpCredentialNotFound):
+        await found.do(ChangeCredential, campaign_id=campaign, credential=changed)
+    kept = await vault.get_all(found.desk.log_pool, found.account, [gone], list(late))
+    assert kept == {gone: {"server": {"from_email": "ann@example.com"}}}
 
 
 async def test_unsubscribing_ends_every_enrollment_of_the_contact(found: Office) -> None:

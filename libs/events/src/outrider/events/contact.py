@@ -70,10 +70,11 @@ class AddContact(ContactCommand):
 
 
 class ChangeContact(ContactCommand):
-    """Replace the person by the one that lies in the vault under the contact as ``person-<command_id>``."""
+    """Of the person, what lies in the vault under the contact as ``person-<command_id>`` is to be as it is there."""
 
-    address_key: str
-    domain_key: str
+    address_key: str | None = None
+    """None, as `domain_key`: the address is not among what changes."""
+    domain_key: str | None = None
 
 
 class DeleteContact(ContactCommand):

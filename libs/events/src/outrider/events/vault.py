@@ -2,7 +2,8 @@
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -96,6 +97,26 @@ async def get_all(
     for row in rows:
         found[row["owner"]][row["name"]] = row["value"]
     return found
+
+
+@asynccontextmanager
+async def locked(
+    pool: Pool, account_id: UUID, owner: UUID, names: Sequence[str]
+) -> AsyncGenerator[tuple[Db, Mapping[str, Json]]]:
+    """What there is of these names; nobody else changes or forgets it until the block ends, and its puts are one.
+
+    Whoever puts back what he made of it takes back nothing that was put meanwhile, and keeps nothing that is forgotten:
+    where a name is missing, there is nothing to put back.
+    """
+    async with pool.acquire() as db, db.transaction():
+        rows = await db.fetch(
+            "select name, value from log.vault where owner = $1 and name = any($2) and account_id = $3 "
+            "order by name for update",
+            owner,
+            list(names),
+            account_id,
+        )
+        yield db, {row["name"]: row["value"] for row in rows}
 
 
 async def forget(db: Db | Pool, owners: Sequence[UUID]) -> int:

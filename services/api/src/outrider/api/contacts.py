@@ -90,22 +90,16 @@ async def change_contact(request: Asked, contact_id: str) -> Response[bytes]:
     call = request.user
     contact: UUID = (await _contact(call, contact_id))["contact_id"]
     changed = call.body(ChangedContactBody).contact.model_dump(exclude_unset=True)
+    if "custom" in changed:
+        changed["custom"] = changed["custom"] or {}
     former = await vault.get(call.gateway.log_pool, call.account_id, contact, "person") or {}
-    person: Json = {**former, **changed}
-    person["custom"] = person.get("custom") or {}
-    if person != former and "email" in person:
+    if {**former, **changed} != former:
         command_id = new_id()
         until = call.gateway.clock.real() + ROWS_KEPT
-        entry = Entry(contact, f"person-{command_id}", call.account_id, "contact", person, until)
+        entry = Entry(contact, f"person-{command_id}", call.account_id, "contact", changed, until)
         await vault.put(call.gateway.log_pool, [entry])
-        await call.ask(
-            ChangeContact(
-                command_id=command_id,
-                account_id=call.account_id,
-                contact_id=contact,
-                **_keys(call, person["email"]),
-            )
-        )
+        keys = _keys(call, changed["email"]) if "email" in changed else {}
+        await call.ask(ChangeContact(command_id=command_id, account_id=call.account_id, contact_id=contact, **keys))
     return call.answer((await contact_rows(call, [await _contact(call, contact_id)]))[0])
 
 

@@ -32,6 +32,8 @@ from outrider.events.vault import Entry
 
 VERIFY_SECONDS: Final = 28.0
 NOT_ASKED: Final = "The server was not asked: no service that can is answering. Try again."
+ENTRIES: Final = ("server", "secrets")
+"""What the vault has of a credential that stands."""
 ENTRY: Final = ("smtp_host", "smtp_port", "smtp_security", "smtp_username", "oauth2")
 """What a log-in depends on, beside the secrets."""
 NO_LOGIN: Final = frozenset({"imap_password", DKIM_KEY})
@@ -100,19 +102,19 @@ async def add_credential(request: Asked, campaign_id: str) -> Response[bytes]:
 )
 async def change_credential(request: Asked, campaign_id: str, credential_id: str) -> Response[bytes]:
     """What is named holds from the next message on; another password revives what a refused log-in has disabled."""
-    call, pool = request.user, request.user.gateway.log_pool
+    call = request.user
     campaign = await _campaign(call, campaign_id)
     credential, limits = await _known(call, campaign, credential_id)
-    former = await vault.get(pool, call.account_id, credential, "server")
-    sealed = await vault.get(pool, call.account_id, credential, "secrets")
-    if former is None or sealed is None:  # removed meanwhile
-        raise SmtpCredentialNotFound
-    call.json = merged(call.json, former, limits, sealed["sealed"])
-    changed = call.body(SmtpCredentialBody).smtp_credential
+    async with vault.locked(call.gateway.log_pool, call.account_id, credential, ENTRIES) as (db, kept):
+        if len(kept) < len(ENTRIES):  # removed meanwhile
+            raise SmtpCredentialNotFound
+        former, sealed = kept["server"], kept["secrets"]["sealed"]
+        call.json = merged(call.json, former, limits, sealed)
+        changed = call.body(SmtpCredentialBody).smtp_credential
+        await vault.put(db, credential_entries(call, credential, changed, sealed))
     server, secrets = changed.server(), changed.secrets()
     fresh = {name for name, secret in secrets.items() if secret != UNCHANGED}
-    new_secrets = bool(fresh) or secrets.keys() != sealed["sealed"].keys()
-    await vault.put(pool, credential_entries(call, credential, changed, sealed["sealed"]))
+    new_secrets = bool(fresh) or secrets.keys() != sealed.keys()
     await call.ask(
         ChangeCredential(
             command_id=new_id(),

@@ -47,6 +47,7 @@ class Contact:
 
     status: Literal["absent", "present", "deleted"] = "absent"
     address_key: str = ""
+    domain_key: str | None = None
     unsubscribed_by: frozenset[UUID | None] = frozenset()
     """The messages in which the person said so; None: by a link or an owner."""
     forgotten: bool = False
@@ -79,10 +80,10 @@ class Address:
 def evolve_contact(state: Contact, event: Event) -> Contact:  # noqa: PLR0911  # one line an event
     """The state after the event."""
     match event:
-        case ContactAdded(address_key=key):
-            return replace(state, status="present", address_key=key)
-        case ContactChanged(address_key=key):
-            return replace(state, address_key=key)
+        case ContactAdded(address_key=key, domain_key=domain):
+            return replace(state, status="present", address_key=key, domain_key=domain)
+        case ContactChanged(address_key=key, domain_key=domain):
+            return replace(state, address_key=key, domain_key=domain)
         case ContactUnsubscribed(inbound=inbound):
             return replace(state, unsubscribed_by=state.unsubscribed_by | {inbound})
         case ContactCorrected(inbound=inbound):
@@ -186,14 +187,11 @@ def change_contact(command: ChangeContact, state: Contact) -> Sequence[Event]:
     """The person is another one, perhaps at another address; said again, it is recorded again: the last one counts."""
     if state.status != "present":
         raise ContactNotFound
-    return [
-        ContactChanged(
-            contact_id=command.contact_id,
-            address_key=command.address_key,
-            domain_key=command.domain_key,
-            is_moved=command.address_key != state.address_key,
-        )
-    ]
+    key, domain = command.address_key, command.domain_key
+    if key is None:
+        key, domain = state.address_key, state.domain_key
+    is_moved = key != state.address_key
+    return [ContactChanged(contact_id=command.contact_id, address_key=key, domain_key=domain, is_moved=is_moved)]
 
 
 def reserve(address_key: str, contact_id: UUID, state: Address) -> Sequence[Event]:

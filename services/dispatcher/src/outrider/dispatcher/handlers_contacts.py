@@ -38,11 +38,11 @@ from outrider.events.log import Write
 from outrider.events.message import Event, Recorded
 
 TRIES: Final = 5
-REPLACE_PERSON: Final = """
+CHANGE_PERSON: Final = """
 with staged as (
     delete from log.vault where owner = $1 and name = $2 and account_id = $3 returning value
 )
-update log.vault v set value = s.value from staged s
+update log.vault v set value = v.value || s.value from staged s
 where v.owner = $1 and v.name = 'person' and v.account_id = $3
 """
 """Only while there is a person: who was deleted meanwhile does not come back."""
@@ -66,7 +66,7 @@ async def on_change_contact(desk: Desk, command: ChangeContact) -> Answer:
     except (ContactAlreadyExists, ContactNotFound):
         await desk.log_pool.execute("delete from log.vault where owner = $1 and name = $2", command.contact_id, staged)
         raise
-    await desk.log_pool.execute(REPLACE_PERSON, command.contact_id, staged, command.account_id)
+    await desk.log_pool.execute(CHANGE_PERSON, command.contact_id, staged, command.account_id)
     return Answer({"id": str(command.contact_id)}, 200, await desk.log.last_position())
 
 
@@ -79,8 +79,8 @@ async def _change(desk: Desk, command: ChangeContact) -> None:
         writes = [
             Write(contact.stream(command.contact_id), len(history), change_contact(command, state), command.command_id)
         ]
-        if command.address_key != state.address_key:
-            writes += await _taking(desk, command)
+        if command.address_key is not None and command.address_key != state.address_key:
+            writes += await _taking(desk, command, command.address_key)
             writes += await _leaving(desk, command, state.address_key)
         try:
             await desk.log.append(command.account_id, *writes)
@@ -90,11 +90,11 @@ async def _change(desk: Desk, command: ChangeContact) -> None:
     raise NotYet(0.1)
 
 
-async def _taking(desk: Desk, command: ChangeContact) -> list[Write]:
+async def _taking(desk: Desk, command: ChangeContact, key: str) -> list[Write]:
     """The new address is reserved. Raises ContactAlreadyExists."""
-    stream = address.stream(command.address_key)
+    stream = address.stream(key)
     history = await desk.log.read_stream(command.account_id, stream)
-    events = reserve(command.address_key, command.contact_id, address.fold(item.event for item in history))
+    events = reserve(key, command.contact_id, address.fold(item.event for item in history))
     return [Write(stream, len(history), events, command.command_id)] if events else []
 
 

@@ -37,20 +37,20 @@ async def on_change_credential(desk: Desk, command: ChangeCredential) -> Answer:
     changed = command.credential.credential_id
     try:
         position = await _decided(desk, command, changed, partial(change, command))
-    except (CampaignNotFound, SmtpCredentialNotFound):
+    except CampaignNotFound:
         await vault.forget(desk.log_pool, [changed])
+        raise
+    except SmtpCredentialNotFound:
+        await _keep_address(desk, changed)
         raise
     return Answer({"id": str(changed)}, 200, position)
 
 
 async def on_remove_credential(desk: Desk, command: RemoveCredential) -> Answer:
-    """204: nothing more is mailed through it, and its secrets are gone.
-
-    Its from address stays until its campaign goes: the Message-IDs of what it mailed end with its domain.
-    """
+    """204: nothing more is mailed through it, and its secrets are gone."""
     gone = command.credential_id
     position = await _decided(desk, command, gone, partial(remove, gone))
-    await vault.keep_only(desk.log_pool, gone, "server", "from_email")
+    await _keep_address(desk, gone)
     return Answer({"id": str(gone)}, 204, position)
 
 
@@ -58,6 +58,11 @@ async def on_reenable(desk: Desk, command: ReenableCredential) -> Answer:
     """200, also when it was not disabled."""
     position = await _decided(desk, command, command.credential_id, partial(reenable, command))
     return Answer({"id": str(command.credential_id), "status": "enabled"}, 200, position)
+
+
+async def _keep_address(desk: Desk, gone: UUID) -> None:
+    """Only its from address stays, until its campaign goes: the Message-IDs of what it mailed end with its domain."""
+    await vault.keep_only(desk.log_pool, gone, "server", "from_email")
 
 
 async def _decided(

@@ -1,6 +1,7 @@
 """Webhooks over HTTP: registering, changing, looking at deliveries, asking for one more."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 from uuid import UUID, uuid5
@@ -22,7 +23,7 @@ from outrider.api.paging import as_id
 from outrider.api.webhook import OVERLAP, ask, change, former_secrets, register, remove, rotate, webhook
 from outrider.api.webhooks import signing
 from outrider.events import vault
-from outrider.events.database import Row
+from outrider.events.database import Db, Pool, Row
 from outrider.events.ids import new_id
 from outrider.events.message import Json
 from outrider.events.vault import Entry
@@ -61,7 +62,7 @@ async def register_webhook(request: Asked) -> Response[bytes]:
     call = request.user
     body = call.body(NewWebhookBody).webhook
     webhook_id, secret = _derived(call, "webhook"), signing.new_secret()
-    await _keep(call, webhook_id, {"url": body.url, **_sealed(call, webhook_id, secret)})
+    await _keep(call.gateway.log_pool, call, webhook_id, {"url": body.url, **_sealed(call, webhook_id, secret)})
     registered = WebhookRegistered(webhook_id=webhook_id, event_filters=filters_of(body.event_filters))
     await call.decide(webhook, webhook_id, partial(register, registered), _derived(call, "registered"))
     row = await _find(call, str(webhook_id))
@@ -93,10 +94,10 @@ async def change_webhook(request: Asked, webhook_id: str) -> Response[bytes]:
     known: UUID = (await _find(call, webhook_id))["webhook_id"]
     body = call.body(ChangedWebhookBody).webhook
     given = body.model_fields_set
-    endpoint = await _endpoint(call, known)
-    url_changed = "url" in given and body.url != endpoint.get("url")
-    if url_changed:
-        await _keep(call, known, {**endpoint, "url": body.url})
+    async with _endpoint(call, known) as (db, endpoint):
+        url_changed = "url" in given and body.url != endpoint.get("url")
+        if url_changed:
+            await _keep(db, call, known, {**endpoint, "url": body.url})
     decide = partial(
         change,
         known,
@@ -126,9 +127,10 @@ async def rotate_secret(request: Asked, webhook_id: str) -> Response[bytes]:
     call = request.user
     known: UUID = (await _find(call, webhook_id))["webhook_id"]
     call.nothing()
-    endpoint, secret = await _endpoint(call, known), signing.new_secret()
-    now = call.gateway.clock.real()
-    await _keep(call, known, {**endpoint, **_sealed(call, known, secret), "former": former_secrets(endpoint, now)})
+    secret, now = signing.new_secret(), call.gateway.clock.real()
+    async with _endpoint(call, known) as (db, endpoint):
+        former = former_secrets(endpoint, now)
+        await _keep(db, call, known, {**endpoint, **_sealed(call, known, secret), "former": former})
     rotated = WebhookSecretRotated(webhook_id=known, former_until=now + OVERLAP)
     await call.decide(webhook, known, partial(rotate, rotated), _derived(call, "rotated"))
     return call.answer({"id": known, "secret": secret})
@@ -205,16 +207,20 @@ async def _rows(call: Call, rows: Sequence[Row]) -> list[Json]:
     ]
 
 
-async def _endpoint(call: Call, webhook_id: UUID) -> Json:
-    """Where it leads to and what it signs with, sealed. Raises WebhookNotFound where it was removed just now."""
-    endpoint = await vault.get(call.gateway.log_pool, call.account_id, webhook_id, ENDPOINT)
-    if endpoint is None:
-        raise WebhookNotFound
-    return endpoint
+@asynccontextmanager
+async def _endpoint(call: Call, webhook_id: UUID) -> AsyncGenerator[tuple[Db, Json]]:
+    """Where it leads to and what it signs with, sealed, and nobody else's to change until the block ends.
+
+    Raises WebhookNotFound where it was removed just now.
+    """
+    async with vault.locked(call.gateway.log_pool, call.account_id, webhook_id, [ENDPOINT]) as (db, kept):
+        if ENDPOINT not in kept:
+            raise WebhookNotFound
+        yield db, kept[ENDPOINT]
 
 
-async def _keep(call: Call, webhook_id: UUID, endpoint: Json) -> None:
-    await vault.put(call.gateway.log_pool, [Entry(webhook_id, ENDPOINT, call.account_id, "webhook", endpoint)])
+async def _keep(db: Db | Pool, call: Call, webhook_id: UUID, endpoint: Json) -> None:
+    await vault.put(db, [Entry(webhook_id, ENDPOINT, call.account_id, "webhook", endpoint)])
 
 
 def _sealed(call: Call, webhook_id: UUID, secret: str) -> Json:
