@@ -199,6 +199,23 @@ async def test_of_patches_at_once_the_last_one_wins_and_none_is_lost(client: htt
     assert (await client.get(campaign)).json()["name"] in names
 
 
+async def test_patches_at_once_of_other_fields_take_nothing_back_from_each_other(client: httpx.AsyncClient) -> None:
+    path = f"/campaigns/{(await create(client)).json()['id']}"
+    for number in range(3):
+        window = {"days": ["mon"], "start": "09:00", "end": "17:00", "timezone": "UTC"}
+        changes: Mapping[str, object] = {
+            "bounce_min_sends": 30 + number,
+            "min_wait_seconds": number,
+            "track_clicks": number % 2 == 0,
+            "send_window": window if number % 2 else None,
+        }
+        asked = [client.patch(path, json={"campaign": {name: value}}) for name, value in changes.items()]
+        answers = [await decided(client, answer) for answer in await asyncio.gather(*asked)]
+        assert [status for status, _ in answers] == [200] * len(answers)
+        shown = (await client.get(path)).json()
+        assert {name: shown[name] for name in changes} == changes
+
+
 async def test_an_empty_body_is_an_empty_object_and_needs_no_type(client: httpx.AsyncClient) -> None:
     campaign = f"/campaigns/{(await create(client)).json()['id']}"
     for content, headers in ((b"", {}), (b"", JSON), (b"{}", JSON)):

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.http import STEP, create, fields, problem
+from tests.support.http import STEP, create, decided, fields, problem
 
 SECOND = {**STEP, "position": 2, "delay_minutes": 2880, "subject": "Re: Hi", "body_html": "<p>Again</p>"}
 THIRD = {**SECOND, "position": 3, "subject": "Re: Re: Hi", "body_html": "<p>Last</p>"}
@@ -49,6 +49,20 @@ async def test_a_patch_changes_what_it_names(client: httpx.AsyncClient) -> None:
     assert (await client.get(steps)).json() == [shown[0], answer.json()]
     preview = (await client.get(f"{campaign}/preview?position=2")).json()["steps"]
     assert preview[0]["subject"] == "Still there, Ada?"
+
+
+async def test_patches_at_once_take_nothing_back_from_each_other(client: httpx.AsyncClient) -> None:
+    _, steps = await made(client, STEP, SECOND)
+    for number in range(3):
+        changes: Mapping[str, object] = {
+            **{name: f"{name} {number}" for name in ("subject", "body_html", "body_text")},
+            "delay_minutes": 100 + number,
+        }
+        asked = [patched(client, f"{steps}/2", **{name: value}) for name, value in changes.items()]
+        answers = [await decided(client, answer) for answer in await asyncio.gather(*asked)]
+        assert [status for status, _ in answers] == [200] * len(answers)
+        shown = (await client.get(f"{steps}/2")).json()
+        assert {name: shown[name] for name in changes} == changes
 
 
 async def test_what_is_wrong_with_a_step_is_named(client: httpx.AsyncClient, stranger: httpx.AsyncClient) -> None:

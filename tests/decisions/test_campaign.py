@@ -70,7 +70,7 @@ from outrider.events.campaign import (
     StepsChanged,
 )
 from outrider.events.contact import ContactImportNotFound
-from outrider.events.errors import Refused
+from outrider.events.errors import Refused, ValidationFailed
 from outrider.events.message import Event
 from outrider.events.testing import given
 
@@ -321,6 +321,30 @@ def following(position: int, delay_minutes: int = 60, version: int = 1) -> StepP
 
 def changing(step: StepPlan) -> Callable[[Campaign], Sequence[Event]]:
     return partial(change_step, ChangeStep(command_id=C, account_id=A, campaign_id=M, step=step))
+
+
+def naming(*fields: str, **settings: object) -> Callable[[Campaign], Sequence[Event]]:
+    """A change that names these fields alone."""
+    given = CampaignSettings.model_validate(settings)
+    return partial(change, ChangeCampaign(command_id=C, account_id=A, campaign_id=M, settings=given, fields=fields))
+
+
+def test_a_change_leaves_what_it_does_not_name_as_it_is_when_it_is_carried_out() -> None:
+    longer = CHANGED.model_copy(update={"settings": OTHER.model_copy(update={"max_wait_seconds": 500})})
+    found = given(campaign, CREATED, CHANGED).when(naming("max_wait_seconds", max_wait_seconds=500)).then(longer)
+    found.when(naming("max_wait_seconds", max_wait_seconds=500)).then().when(naming()).then()
+
+
+def test_of_two_changes_that_do_not_fit_the_second_is_refused() -> None:
+    shorter = CHANGED.model_copy(update={"settings": SETTINGS.model_copy(update={"max_wait_seconds": 130})})
+    found = given(campaign, CREATED, shorter)
+    found.when(naming("min_wait_seconds", min_wait_seconds=131, max_wait_seconds=420)).refused(ValidationFailed)
+
+
+def test_a_step_keeps_what_a_change_does_not_name() -> None:
+    said = ChangeStep(command_id=C, account_id=A, campaign_id=M, step=following(2, 5, version=9), fields=("subject",))
+    text = StepsChanged(campaign_id=M, steps=(STEP, following(2, 60, version=9), following(3)))
+    given(campaign, CREATED, THREE).when(partial(change_step, said)).then(text)
 
 
 def adding(step: StepPlan) -> Callable[[Campaign], Sequence[Event]]:

@@ -11,6 +11,7 @@ from outrider.events.campaign import (
     CampaignNotFound,
     CampaignPaused,
     CampaignSettings,
+    ChangeStep,
     DailyLimitReached,
     DeleteCampaign,
     DispatchBatch,
@@ -23,6 +24,7 @@ from outrider.events.campaign import (
     PlanTooLong,
     ResumeCampaign,
     StepPlan,
+    StepsChanged,
 )
 from outrider.events.contact import ContactNotFound, DeleteImport, ImportCompleted, ImportContacts, UnsubscribeContact
 from outrider.events.credential import (
@@ -42,7 +44,7 @@ from outrider.events.enrollment import (
 from outrider.events.ids import enrollment_id, new_id
 from outrider.events.message import Json
 from outrider.events.vault import Entry
-from tests.support.dispatcher import Office, office
+from tests.support.dispatcher import STEPS, Office, office
 
 
 @pytest.fixture
@@ -205,6 +207,30 @@ async def test_a_campaign_is_paused_with_its_last_credential_and_not_before(foun
         await found.desk.todos.reach(await found.desk.log.last_position())
         await found.until("the campaign without it is judged", is_judged)
     assert await found.has(stream, CampaignPaused)
+
+
+async def test_a_change_of_a_step_keeps_the_texts_that_another_has_changed_since_it_was_asked_for(
+    found: Office,
+) -> None:
+    campaign, _ = await found.campaign()
+    old: Json = {"subject": "old", "body_html": "old", "body_text": None}
+
+    async def say(version: int, name: str, texts: Json) -> None:
+        step = STEPS[0].model_copy(update={"template_version": version})
+        await vault.put(found.desk.log_pool, [Entry(campaign, step.texts, found.account, "campaign", texts)])
+        for _ in range(2):  # it may come twice
+            await found.do(ChangeStep, campaign_id=campaign, step=step, fields=(name,), command_id=UUID(int=version))
+
+    await vault.put(found.desk.log_pool, [Entry(campaign, STEPS[0].texts, found.account, "campaign", old)])
+    await say(7, "subject", {**old, "subject": "new"})
+    await say(8, "body_html", {**old, "body_html": "new"})
+    await say(9, "subject", {**old, "subject": "new"})
+    kept = await vault.get_all(
+        found.desk.log_pool, found.account, [campaign], [f"template-1-{number}" for number in (8, 9)]
+    )
+    assert kept == {campaign: {"template-1-8": {**old, "subject": "new", "body_html": "new"}}}
+    changes = [event for event in await found.events(f"campaign-{campaign}") if isinstance(event, StepsChanged)]
+    assert [event.steps[0].template_version for event in changes] == [7, 8]
 
 
 async def test_a_change_of_a_credential_that_was_removed_leaves_its_address_alone(found: Office) -> None:

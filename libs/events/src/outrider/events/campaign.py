@@ -1,6 +1,6 @@
 """Campaign: the unit of multi-step outreach, and what its owner asks of it. Written only by the dispatcher."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field
@@ -44,8 +44,12 @@ class CampaignSettings(Message):
     stop_on_suspected_reply: bool = True
 
 
+TEXTS: Final = ("subject", "body_html", "body_text")
+"""Of a step, what lies in the vault."""
+
+
 class StepPlan(Message):
-    """One step of the sequence; its texts lie in the vault as ``template-<position>-<template_version>``."""
+    """One step of the sequence; its texts lie in the vault."""
 
     position: int
     """1 .. n without a gap."""
@@ -54,6 +58,11 @@ class StepPlan(Message):
     thread: bool
     """Whether it answers the first step (In-Reply-To, References)."""
     template_version: int = 1
+
+    @property
+    def texts(self) -> str:
+        """The name under which the vault has its texts, of the campaign."""
+        return f"template-{self.position}-{self.template_version}"
 
 
 class CampaignCommand(Command, category="campaign"):
@@ -76,15 +85,22 @@ class CreateCampaign(CampaignCommand):
 
 
 class ChangeCampaign(CampaignCommand):
-    """Replace its settings. The gateway merges the fields that the caller left out."""
+    """These of its settings are to hold; the others stay as they are when it is carried out."""
 
     settings: CampaignSettings
+    fields: tuple[str, ...] | None = None
+    """Which of them; None: all."""
 
 
 class ChangeStep(CampaignCommand):
-    """Replace the step at its position; the texts of its template version lie in the vault already."""
+    """Of the step at its position this is to be as it is here; what is not named stays.
+
+    Texts lie in the vault already, under its template version: all three, whichever of them is named.
+    """
 
     step: StepPlan
+    fields: tuple[str, ...] | None = None
+    """What is named of delay_minutes, thread and TEXTS; None: all."""
 
 
 class AddStep(CampaignCommand):

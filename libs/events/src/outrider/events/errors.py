@@ -1,6 +1,6 @@
 """The ways a thing goes wrong: refused (the caller's turn), in conflict (ours: decide again), too late."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from outrider.events.message import Json
@@ -36,6 +36,14 @@ class Expired(Refused, status=504, code="expired"):
 
 class Failed(Refused, status=500, code="failed"):
     """Carrying out the command failed again and again: nothing was done. This is our fault; send it again later."""
+
+
+class ValidationFailed(Refused, status=422, code="validation_failed"):
+    """Some fields are not as they must be."""
+
+    def __init__(self, errors: Sequence[Mapping[str, str]]) -> None:
+        """Take every failure: its field and what is wrong there."""
+        super().__init__(errors=[dict(one) for one in errors])
 
 
 class Conflict(Exception):

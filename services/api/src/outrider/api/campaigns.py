@@ -119,9 +119,15 @@ async def change_campaign(request: Asked, campaign_id: str) -> Response[bytes]:
     if "name" in changed.model_fields_set:
         entry = Entry(campaign, "name", call.account_id, "campaign", {"name": changed.name})
         await vault.put(call.gateway.log_pool, [entry])
-    if settings != former:
+    if named := tuple(sorted(changed.model_fields_set & CampaignSettings.model_fields.keys())):
         await call.ask(
-            ChangeCampaign(command_id=new_id(), account_id=call.account_id, campaign_id=campaign, settings=settings)
+            ChangeCampaign(
+                command_id=new_id(),
+                account_id=call.account_id,
+                campaign_id=campaign,
+                settings=settings,
+                fields=named,
+            )
         )
     return call.answer(await queries.shown(call, await queries.find(call, campaign_id)))
 

@@ -1,7 +1,7 @@
 """What an answer that is no success looks like: one map from exceptions to application/problem+json."""
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -10,6 +10,7 @@ import msgspec
 from outrider.events.commands import Verdict
 from outrider.events.database import passing
 from outrider.events.errors import Refused, TimedOut
+from outrider.events.errors import ValidationFailed as ValidationFailed  # noqa: PLC0414  # also the gateway's own
 from outrider.events.message import Json
 from outrider.events.telemetry import logger
 
@@ -46,14 +47,6 @@ class PayloadTooLarge(Refused, status=413, code="payload_too_large"):
 
 class UnsupportedMediaType(Refused, status=415, code="unsupported_media_type"):
     """The body's Content-Type is not one that this route takes."""
-
-
-class ValidationFailed(Refused, status=422, code="validation_failed"):
-    """Some fields are not as they must be."""
-
-    def __init__(self, errors: Sequence[Mapping[str, str]]) -> None:
-        """Take every failure: its field and what is wrong there."""
-        super().__init__(errors=[dict(one) for one in errors])
 
 
 class IdempotencyKeyReused(Refused, status=422, code="idempotency_key_reused"):

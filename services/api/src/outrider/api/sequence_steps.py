@@ -14,6 +14,7 @@ from outrider.api.gateway import Asked, Call
 from outrider.api.problems import ValidationFailed
 from outrider.events import vault
 from outrider.events.campaign import (
+    TEXTS,
     AddStep,
     CampaignAlreadyDispatched,
     ChangeStep,
@@ -77,17 +78,23 @@ async def change_step(request: Asked, campaign_id: str, position: str) -> Respon
     call = request.user
     row = await queries.find(call, campaign_id)
     former = _known(row, position)
-    before = await _shown(call, row, former.position)
-    call.json = _merged(call.json, before)
+    given = _given(call.json)
+    call.json = _merged(call.json, await _shown(call, row, former.position))
     step = call.body(SequenceStepBody).sequence_step
     if step.position != former.position:
         message = "cannot be changed: delete the step and add another"
         raise ValidationFailed([{"field": "sequence_step.position", "message": message}])
-    same = all(before[name] == getattr(step, name) for name in ("subject", "body_html", "body_text"))
-    plan = step.plan(former.template_version) if same else await _written(call, row["campaign_id"], step)
-    if plan != former:
+    if named := tuple(name for name in (*TEXTS, "delay_minutes", "thread") if name in given):
+        texts = any(name in TEXTS for name in named)
+        plan = await _written(call, row["campaign_id"], step) if texts else step.plan(former.template_version)
         await call.ask(
-            ChangeStep(command_id=new_id(), account_id=call.account_id, campaign_id=row["campaign_id"], step=plan)
+            ChangeStep(
+                command_id=new_id(),
+                account_id=call.account_id,
+                campaign_id=row["campaign_id"],
+                step=plan,
+                fields=named,
+            )
         )
     return call.answer(await _shown(call, await queries.find(call, campaign_id), former.position))
 
@@ -131,8 +138,7 @@ async def _written(call: Call, campaign: UUID, step: Step) -> StepPlan:
     No other request can have taken that number, so nobody ever reads another text under it.
     """
     plan = step.plan(new_id().int >> 65)
-    name = f"template-{plan.position}-{plan.template_version}"
-    await vault.put(call.gateway.log_pool, [Entry(campaign, name, call.account_id, "campaign", step.texts())])
+    await vault.put(call.gateway.log_pool, [Entry(campaign, plan.texts, call.account_id, "campaign", step.texts())])
     return plan
 
 
@@ -152,15 +158,21 @@ async def _shown(call: Call, row: Row, position: int) -> Json:
     raise SequenceStepNotFound
 
 
+def _given(body: object) -> Mapping[str, object]:
+    """What the body says of the step; nothing where it is no such body."""
+    whole = cast("dict[str, object]", body) if isinstance(body, dict) else {}
+    given = whole.get("sequence_step")
+    return cast("dict[str, object]", given) if isinstance(given, dict) else {}
+
+
 def _merged(body: object, former: Mapping[str, object]) -> object:
     """The body with what stands in the place of what it leaves out."""
     if not isinstance(body, dict):
         return body
     whole = cast("dict[str, object]", body)
-    given = whole.get("sequence_step")
-    if not isinstance(given, dict):
+    if not isinstance(whole.get("sequence_step"), dict):
         return whole
-    return {**whole, "sequence_step": {**former, **cast("dict[str, object]", given)}}
+    return {**whole, "sequence_step": {**former, **_given(body)}}
 
 
 ROUTES = (list_steps, show_step, add_step, change_step, delete_step)

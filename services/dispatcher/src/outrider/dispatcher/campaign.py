@@ -46,6 +46,7 @@ from outrider.events.campaign import (
     StepsChanged,
 )
 from outrider.events.contact import ContactImportNotFound
+from outrider.events.errors import ValidationFailed
 from outrider.events.gates import plan_closed
 from outrider.events.message import Event
 
@@ -140,26 +141,38 @@ def create(command: CreateCampaign, state: Campaign) -> Sequence[Event]:
 
 
 def change(command: ChangeCampaign, state: Campaign) -> Sequence[Event]:
-    """These settings hold."""
+    """The settings that the command names hold, beside those that do. Raises ValidationFailed where they do not fit."""
     if not state.exists:
         raise CampaignNotFound
-    if command.settings == state.settings:
-        return []
-    return [CampaignChanged(campaign_id=command.campaign_id, settings=command.settings)]
+    named = CampaignSettings.model_fields if command.fields is None else command.fields
+    settings = state.settings.model_copy(update={name: getattr(command.settings, name) for name in named})
+    if settings.max_wait_seconds < settings.min_wait_seconds:  # another command has changed the other one meanwhile
+        message = "must not be less than min_wait_seconds"
+        raise ValidationFailed([{"field": "campaign.max_wait_seconds", "message": message}])
+    return [] if settings == state.settings else [CampaignChanged(campaign_id=command.campaign_id, settings=settings)]
 
 
 def change_step(command: ChangeStep, state: Campaign) -> Sequence[Event]:
-    """The step is as the command has it."""
+    """What the command names of the step is as it has it; its texts are those of the command's template version."""
+    former = step_at(command.step.position, state)
+    named = [name for name in ("delay_minutes", "thread") if command.fields is None or name in command.fields]
+    changes = {name: getattr(command.step, name) for name in ("template_version", *named)}
+    changed = former.model_copy(update=changes)
+    if former == changed:
+        return []
+    steps = tuple(changed if step is former else step for step in state.steps)
+    delayed = former.position if former.delay_minutes != changed.delay_minutes else None
+    return [StepsChanged(campaign_id=command.campaign_id, steps=steps, delay_of=delayed)]
+
+
+def step_at(position: int, state: Campaign) -> StepPlan:
+    """The step at that position. Raises CampaignNotFound, SequenceStepNotFound."""
     if not state.exists:
         raise CampaignNotFound
-    former = next((step for step in state.steps if step.position == command.step.position), None)
-    if former is None:
-        raise SequenceStepNotFound
-    if former == command.step:
-        return []
-    steps = tuple(command.step if step is former else step for step in state.steps)
-    delayed = former.position if former.delay_minutes != command.step.delay_minutes else None
-    return [StepsChanged(campaign_id=command.campaign_id, steps=steps, delay_of=delayed)]
+    for step in state.steps:
+        if step.position == position:
+            return step
+    raise SequenceStepNotFound
 
 
 def add_step(command: AddStep, state: Campaign) -> Sequence[Event]:

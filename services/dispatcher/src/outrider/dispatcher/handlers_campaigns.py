@@ -31,20 +31,19 @@ async def on_create_campaign(desk: Desk, command: CreateCampaign) -> Answer:
         Write(credential.stream(new.credential_id), 0, add(command.campaign_id, new, Credential()), command.command_id)
         for new in command.credentials
     ]
-    decide = partial(create, command)
-    _, position = await with_outreach(desk, command, decide, command.settings.outreach_id, added)
+    _, position = await with_outreach(desk, command, partial(create, command), added)
     return Answer({"id": str(command.campaign_id), "status": "pending"}, 201, position)
 
 
 async def on_change_campaign(desk: Desk, command: ChangeCampaign) -> Answer:
     """200."""
-    state, position = await with_outreach(desk, command, partial(change, command), command.settings.outreach_id)
+    state, position = await with_outreach(desk, command, partial(change, command))
     return Answer({"id": str(command.campaign_id), "status": state.status}, 200, position)
 
 
 async def on_delete_campaign(desk: Desk, drain: Drain, command: DeleteCampaign) -> Answer:
     """204 when its enrollments have ended and its secrets are gone."""
-    _, position = await with_outreach(desk, command, partial(delete, command), None)
+    _, position = await with_outreach(desk, command, partial(delete, command))
     key = str(command.campaign_id)
 
     async def is_over() -> bool:

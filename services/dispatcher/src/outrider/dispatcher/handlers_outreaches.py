@@ -48,10 +48,9 @@ async def with_outreach(
     desk: Desk,
     command: CampaignCommand,
     decide: Callable[[Campaign], Sequence[Event]],
-    outreach_id: UUID | None,
     more: Sequence[Write] = (),
 ) -> tuple[Campaign, int]:
-    """What is decided of the campaign, and that it refers to this outreach alone, stand or fall together, with `more`.
+    """What is decided of the campaign, and that its outreach knows of it, stand or fall together, with `more`.
 
     Answers the campaign and the position. Raises what `decide` raises, OutreachNotFound, and NotYet where others are
     always quicker.
@@ -64,14 +63,16 @@ async def with_outreach(
             return state, done[-1].position
         if not (events := list(decide(state))):
             return state, 0
-        moves = await _moves(desk, command, state.settings.outreach_id, outreach_id)
+        after = campaign.fold(events, state)
+        joined = after.settings.outreach_id if after.exists else None
+        moves = await _moves(desk, command, state.settings.outreach_id, joined)
         try:
             verdict = await desk.log.append(
                 command.account_id, Write(stream, len(history), events, command.command_id), *moves, *more
             )
         except Conflict:
             continue
-        return campaign.fold(events, state), verdict.position
+        return after, verdict.position
     raise NotYet(0.1)
 
 
