@@ -183,6 +183,34 @@ async def test_the_next_mechanism_is_tried_only_if_the_first_is_not_known() -> N
         await connections.close()
 
 
+async def test_what_a_server_echoes_of_a_login_is_told_without_the_password() -> None:
+    async def echoes_plain(peer: Peer) -> None:
+        await peer.greet("AUTH PLAIN")
+        line = await peer.hear()
+        await peer.say(f'501-syntax error in "{line}"', f"501-{line[:-9]}...", f"501 {line.upper()} by pa55word")
+
+    async def echoes_login(peer: Peer) -> None:
+        await peer.greet("AUTH LOGIN")
+        _, user = await peer.answer("334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6")
+        await peer.say(f"454 {user} then {await peer.hear()}?")
+
+    async def echoes_the_mechanism_before(peer: Peer) -> None:
+        await peer.greet("AUTH PLAIN LOGIN")
+        said = await peer.answer("334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6", "504 What")
+        await peer.say(f"535 {await peer.hear()} after {' '.join(said)}")
+
+    async with rude(echoes_plain, echoes_login, echoes_the_mechanism_before, echoes_plain) as peer:
+        server = replace(reached(peer), username="ann.larsson", password="pa55word")
+        async with connected(server, 1) as connections:
+            plain = 'syntax error in "AUTH PLAIN ***" AUTH PLAIN ***... AUTH PLAIN *** by ***'
+            assert await send(connections) == CredentialFailed("auth_failed", 501, plain)
+            assert await send(connections) == NotSent("The server put off the login: 454 *** then ***?")
+            assert await send(connections) == CredentialFailed(
+                "auth_failed", 535, "AUTH PLAIN *** after AUTH LOGIN *** ***"
+            )
+        assert await verify(server, 10) == f"501 {plain}"
+
+
 async def test_words_injected_before_tls_are_not_heard_inside_it(tmp_path: Path) -> None:
     authority, key = certificate.make(tmp_path)
 
