@@ -69,7 +69,8 @@ async def test_a_credential_is_added_and_shown_as_in_the_campaign(client: httpx.
 async def test_changes_at_once_take_nothing_back_from_each_other(gateway: System, client: httpx.AsyncClient) -> None:
     _, one = await made(client, **IMAP)
     for number in range(5):
-        changes = {name: f"{name} {number}" for name in ("label", "from_name", "smtp_password", "imap_password")}
+        names = ("label", "from_name", "smtp_password", "imap_password")
+        changes = {**{name: f"{name} {number}" for name in names}, "daily_limit": 10 + number}
         answers = await asyncio.gather(*(patched(client, one, **{name: value}) for name, value in changes.items()))
         assert [answer.status_code for answer in answers] == [200] * len(answers)
         shown = {**(await client.get(one)).json(), **(await secrets_of(gateway, one) or {})}

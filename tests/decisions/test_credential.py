@@ -66,6 +66,15 @@ def test_other_limits_hold_and_the_same_ones_are_no_change() -> None:
     given(credential, ADDED).when(changing(5)).then(CHANGED).when(changing(5)).then()
 
 
+def test_a_limit_that_a_change_does_not_name_stays() -> None:
+    exempt = NewCredential(credential_id=K, daily_limit=200, follow_ups_exempt=True)
+    command = ChangeCredential(
+        command_id=C, account_id=A, campaign_id=M, credential=exempt, limits=("follow_ups_exempt",)
+    )
+    both = CHANGED.model_copy(update={"follow_ups_exempt": True})
+    given(credential, ADDED, CHANGED).when(partial(change, command)).then(both)
+
+
 def test_another_password_is_a_change_that_no_limit_shows() -> None:
     given(credential, ADDED).when(changing(200, replaced=True)).then(ANOTHER_PASSWORD)
 

@@ -42,11 +42,13 @@ class AddCredential(CredentialCommand):
 
 
 class ChangeCredential(CredentialCommand):
-    """Other limits, or other hosts or secrets, which lie in the vault already."""
+    """Other limits, or other hosts or secrets, which lie in the vault already. A limit that is not named stays."""
 
     credential: NewCredential
+    limits: tuple[str, ...] | None = None
+    """Which of daily_limit and follow_ups_exempt are to be as they are here; None: both."""
     replaced: bool = False
-    """Whether anything of it in the vault is another."""
+    """Whether anything of it in the vault may be another."""
     logs_in_anew: bool = False
     """Whether that may let it in where its log-in was refused: another password, user name or server."""
 

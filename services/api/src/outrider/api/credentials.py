@@ -13,7 +13,7 @@ from outrider.api.bodies_campaigns import MOST_CREDENTIALS
 from outrider.api.bodies_credentials import DKIM_KEY, UNCHANGED, NewSmtpCredential, SmtpCredentialBody
 from outrider.api.describing import PAGE, tells
 from outrider.api.gateway import Asked, Call
-from outrider.api.merging_credentials import merged
+from outrider.api.merging_credentials import merged, named_in
 from outrider.api.paging import as_id
 from outrider.api.problems import ValidationFailed
 from outrider.events import vault
@@ -105,6 +105,7 @@ async def change_credential(request: Asked, campaign_id: str, credential_id: str
     call = request.user
     campaign = await _campaign(call, campaign_id)
     credential, limits = await _known(call, campaign, credential_id)
+    named = named_in(call.json)
     async with vault.locked(call.gateway.log_pool, call.account_id, credential, ENTRIES) as (db, kept):
         if len(kept) < len(ENTRIES):  # removed meanwhile
             raise SmtpCredentialNotFound
@@ -112,16 +113,16 @@ async def change_credential(request: Asked, campaign_id: str, credential_id: str
         call.json = merged(call.json, former, limits, sealed)
         changed = call.body(SmtpCredentialBody).smtp_credential
         await vault.put(db, credential_entries(call, credential, changed, sealed))
-    server, secrets = changed.server(), changed.secrets()
-    fresh = {name for name, secret in secrets.items() if secret != UNCHANGED}
-    new_secrets = bool(fresh) or secrets.keys() != sealed.keys()
+    server = changed.server()
+    fresh = {name for name, secret in changed.secrets().items() if secret != UNCHANGED}
     await call.ask(
         ChangeCredential(
             command_id=new_id(),
             account_id=call.account_id,
             campaign_id=campaign,
             credential=new_credential(call, credential, changed),
-            replaced=new_secrets or server != former,
+            limits=tuple(sorted(named & limits.keys())),
+            replaced=bool(named - limits.keys()),  # whatever stands: a call that broke off may have put it there
             logs_in_anew=bool(fresh - NO_LOGIN) or any(server.get(name) != former.get(name) for name in ENTRY),
         )
     )

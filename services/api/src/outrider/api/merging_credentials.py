@@ -10,6 +10,12 @@ WRAPPER: Final = "smtp_credential"
 SERVERS: Final = ("smtp_host", "smtp_username", "imap_host", "imap_username")
 
 
+def named_in(body: object) -> frozenset[str]:
+    """What a PATCH's body names; nothing where it is no such body."""
+    given = cast("dict[str, object]", body).get(WRAPPER) if isinstance(body, dict) else None
+    return frozenset(cast("dict[str, object]", given)) if isinstance(given, dict) else frozenset()
+
+
 def merged(body: object, server: Mapping[str, Any], limits: Mapping[str, Any], sealed: Mapping[str, str]) -> object:
     """A PATCH's body with what stands in the place of what it leaves out; a secret that stands is UNCHANGED.
 

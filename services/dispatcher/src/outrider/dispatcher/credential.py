@@ -89,13 +89,18 @@ def change(command: ChangeCredential, state: Credential) -> Sequence[Event]:
     new = command.credential
     if state.status in {"absent", "removed"} or state.campaign_id != command.campaign_id:
         raise SmtpCredentialNotFound
-    if not command.replaced and _limits(new) == state.limits:
+    daily_limit, follow_ups_exempt, _ = state.limits
+    if command.limits is None or "daily_limit" in command.limits:
+        daily_limit = new.daily_limit
+    if command.limits is None or "follow_ups_exempt" in command.limits:
+        follow_ups_exempt = new.follow_ups_exempt
+    if not command.replaced and (daily_limit, follow_ups_exempt, new.mailbox_id) == state.limits:
         return []
     changed = CredentialChanged(
         credential_id=new.credential_id,
         campaign_id=command.campaign_id,
-        daily_limit=new.daily_limit,
-        follow_ups_exempt=new.follow_ups_exempt,
+        daily_limit=daily_limit,
+        follow_ups_exempt=follow_ups_exempt,
         mailbox_id=new.mailbox_id,
     )
     if command.logs_in_anew and state.disabled_reason == "auth_failed":
