@@ -31,6 +31,7 @@ from outrider.dispatcher.campaign import (
     reopen,
     resume,
 )
+from outrider.dispatcher.contact import ImportStatus
 from outrider.events.campaign import (
     AddStep,
     BatchDispatched,
@@ -69,7 +70,7 @@ from outrider.events.campaign import (
     StepPlan,
     StepsChanged,
 )
-from outrider.events.contact import ContactImportNotFound
+from outrider.events.contact import ContactImportFailed, ContactImportNotFound
 from outrider.events.errors import Refused, ValidationFailed
 from outrider.events.message import Event
 from outrider.events.testing import given
@@ -104,7 +105,7 @@ FACTS = DispatchFacts(
     at=T,
 )
 ENROLL = EnrollImport(command_id=C, account_id=A, campaign_id=M, import_id=I, batch_size=2)
-FIVE = EnrollFacts(import_exists=True, people=6, contacts=5, highest_batch=2)
+FIVE = EnrollFacts(import_status="completed", people=6, contacts=5, highest_batch=2)
 NOBODY = ENROLLED.model_copy(update={"contacts": 0, "first_batch_number": None, "batches": 0})
 CREATE = partial(
     create, CreateCampaign(command_id=C, account_id=A, campaign_id=M, settings=SETTINGS, steps=(STEP,), credentials=())
@@ -165,9 +166,13 @@ def test_an_empty_import_leaves_nothing_to_do() -> None:
     given(campaign, CREATED).when(partial(enroll_import, ENROLL, replace(FIVE, people=0, contacts=0))).then()
 
 
-def test_an_unknown_import_is_not_enrolled() -> None:
-    facts = EnrollFacts(import_exists=False, people=0, contacts=0, highest_batch=0)
-    given(campaign, CREATED).when(partial(enroll_import, ENROLL, facts)).refused(ContactImportNotFound)
+@pytest.mark.parametrize(
+    ("status", "refusal"),
+    [("absent", ContactImportNotFound), ("deleted", ContactImportNotFound), ("failed", ContactImportFailed)],
+)
+def test_an_import_that_is_not_there_is_not_enrolled(status: ImportStatus, refusal: type[Refused]) -> None:
+    facts = EnrollFacts(import_status=status, people=0, contacts=0, highest_batch=0)
+    given(campaign, CREATED).when(partial(enroll_import, ENROLL, facts)).refused(refusal)
 
 
 def test_the_first_dispatch_activates_the_campaign() -> None:
@@ -178,6 +183,11 @@ def test_the_lowest_pending_batch_is_dispatched_unless_one_is_named() -> None:
     second = DISPATCHED.model_copy(update={"batch_number": 2, "pending": 10})
     given(campaign, CREATED, ACTIVATED).when(dispatching()).then(DISPATCHED)
     given(campaign, CREATED, ACTIVATED).when(dispatching(batch=2)).then(second)
+
+
+def test_the_next_batch_is_the_lowest_that_is_not_being_planned() -> None:
+    second = DISPATCHED.model_copy(update={"batch_number": 2, "pending": 10})
+    given(campaign, CREATED, ACTIVATED, DISPATCHED).when(dispatching()).then(second)
 
 
 REFUSALS: list[tuple[type[Refused], Sequence[Event], DispatchFacts]] = [
@@ -235,7 +245,9 @@ def test_a_batch_without_anybody_pending_is_refused() -> None:
 
 
 def test_a_batch_is_not_dispatched_while_it_is_planned() -> None:
-    given(campaign, CREATED, ACTIVATED, DISPATCHED).when(dispatching()).refused(NoPendingEnrollments)
+    given(campaign, CREATED, ACTIVATED, DISPATCHED).when(dispatching(batch=1)).refused(NoPendingEnrollments)
+    alone = replace(FACTS, pending={1: 40})
+    given(campaign, CREATED, ACTIVATED, DISPATCHED).when(dispatching(alone)).refused(NoPendingEnrollments)
     given(campaign, CREATED, ACTIVATED, DISPATCHED).when(PLAN).then(PLANNED).when(PLAN).then()
 
 

@@ -1,6 +1,8 @@
 """A command that nobody carried out in time is rejected for good, and stands in nobody's way."""
 
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -10,7 +12,8 @@ from outrider.events.account import ChangePlan, PlanChanged
 from outrider.events.bus import Bus
 from outrider.events.campaign import PauseCampaign
 from outrider.events.commands import LOCK, Commands, Verdict
-from tests.kernel.deciding import change, decider, gateway, redeliver
+from outrider.events.errors import NotYet
+from tests.kernel.deciding import change, decider, everything_seen, gateway, redeliver
 from tests.kernel.until import running
 from tests.support.kernel import ACCOUNT, changed, counter, kernel
 
@@ -21,14 +24,15 @@ async def accepted(bus: Bus, *commands: ChangePlan) -> None:
         assert (await bus.ask(command, "dispatcher", 0, 0)).status == "accepted"
 
 
-async def outwait(urls: Mapping[str, str], *commands: UUID) -> None:
-    """Their time is over."""
+async def outwait(urls: Mapping[str, str], *commands: UUID, minutes: int = 15) -> None:
+    """So much of their 15 minutes is over."""
     owner = await asyncpg.connect(urls["owner"])
     try:
         await owner.execute(
-            "update log.commands set created_at = created_at - interval '15 minutes', "
-            "expires_at = expires_at - interval '15 minutes' where command_id = any($1)",
+            "update log.commands set created_at = created_at - $2::interval, "
+            "expires_at = expires_at - $2::interval where command_id = any($1)",
             list(commands),
+            timedelta(minutes=minutes),
         )
     finally:
         await owner.close()
@@ -121,6 +125,25 @@ async def test_what_was_recorded_before_its_decidingwas_killed_is_answered_howev
         await redeliver(bus, command)
         assert (await bus.ask(command, "dispatcher", 0, 30)).status == "succeeded"
         assert [type(event) for event in await d.events()] == [PlanChanged]
+
+
+@pytest.mark.parametrize("for_long", [True, False])
+async def test_a_command_that_waits_for_what_goes_on_does_not_expire_meanwhile(
+    urls: Mapping[str, str], bus_url: str, *, for_long: bool
+) -> None:
+    async with gateway(urls, bus_url) as bus, decider(urls, bus_url, start=False) as d:
+        command = change(4)
+        await accepted(bus, command)
+
+        async def wait() -> None:
+            raise NotYet(1, for_long=for_long)
+
+        d.before = wait
+        for _ in range(2):
+            await outwait(urls, command.command_id, minutes=8)
+            with suppress(NotYet):
+                await d.commands.carry_out(command.command_id, {ChangePlan.__name__: d.change_plan}, everything_seen)
+        assert (await verdict(d.commands, command.command_id)).status == ("accepted" if for_long else "rejected")
 
 
 async def test_a_pause_never_expires(urls: Mapping[str, str], bus_url: str) -> None:

@@ -1,5 +1,6 @@
 """The dispatcher's commands on real servers: what they answer, and that a repeated one answers the same."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from uuid import UUID
 
@@ -8,6 +9,9 @@ import pytest
 from outrider.events import vault
 from outrider.events.account import ChangePlan
 from outrider.events.campaign import (
+    BatchDispatched,
+    CampaignActivated,
+    CampaignIsPaused,
     CampaignNotFound,
     CampaignPaused,
     CampaignSettings,
@@ -26,7 +30,14 @@ from outrider.events.campaign import (
     StepPlan,
     StepsChanged,
 )
-from outrider.events.contact import ContactNotFound, DeleteImport, ImportCompleted, ImportContacts, UnsubscribeContact
+from outrider.events.contact import (
+    ContactNotFound,
+    DeleteImport,
+    ImportCompleted,
+    ImportContacts,
+    ImportStarted,
+    UnsubscribeContact,
+)
 from outrider.events.credential import (
     ChangeCredential,
     CredentialRemoved,
@@ -41,7 +52,9 @@ from outrider.events.enrollment import (
     EnrollmentStopped,
     EnrollmentUnsubscribed,
 )
+from outrider.events.errors import NotYet
 from outrider.events.ids import enrollment_id, new_id
+from outrider.events.log import Write
 from outrider.events.message import Json
 from outrider.events.vault import Entry
 from tests.support.dispatcher import STEPS, Office, office
@@ -94,6 +107,29 @@ async def test_a_large_import_is_answered_first_and_carried_out_in_chunks(found:
     assert len(await contacts_of(found, import_id)) == 5001
 
 
+async def test_an_import_is_enrolled_once_all_of_it_is_there(found: Office) -> None:
+    campaign, _ = await found.campaign()
+    import_id, contact, command = new_id(), new_id(), new_id()
+    row = {"contact_id": str(contact), "address_key": "a" * 32, "person": {"email": "a@example.com"}}
+    entry = Entry(import_id, "rows-0", found.account, "import", {"rows": [row]})
+    await vault.put(found.desk.log_pool, [entry])
+    async with found.desk.log_pool.acquire() as elsewhere, elsewhere.transaction():
+        person = Entry(contact, "person", found.account, "contact", {"email": "a@example.com"})
+        await vault.put(elsewhere, [person])  # the import waits for this
+        importing = asyncio.create_task(
+            found.do(ImportContacts, import_id=import_id, chunks=1, rows=1, skipped=0, rejected=0)
+        )
+        await found.until("it is begun", lambda: found.has(f"import-{import_id}", ImportStarted))
+        with pytest.raises(NotYet) as later:
+            await found.do(EnrollImport, command_id=command, campaign_id=campaign, import_id=import_id)
+        assert later.value.for_long
+        with pytest.raises(CampaignNotFound):
+            await found.do(EnrollImport, campaign_id=new_id(), import_id=import_id)
+    await importing
+    answer = await found.do(EnrollImport, command_id=command, campaign_id=campaign, import_id=import_id)
+    assert (answer.status, answer.body["enrolled"]) == (200, 1)
+
+
 async def test_enrolling_again_lists_everybody_as_skipped(found: Office) -> None:
     import_id = await found.import_people("a@example.com", "b@example.com", "c@example.com")
     campaign, _ = await found.campaign()
@@ -143,6 +179,23 @@ async def test_a_dispatch_repeated_gives_the_same_answer(found: Office) -> None:
     assert (first.body, first.position) == (again.body, again.position)
     assert (first.body["batch_number"], first.body["scheduled"], first.body["skipped"]) == (1, 3, 0)
     with pytest.raises(NoPendingEnrollments):
+        await found.do(DispatchBatch, campaign_id=campaign)
+
+
+async def test_the_next_batch_waits_until_the_one_before_it_is_planned(found: Office) -> None:
+    campaign, _ = await found.campaign()
+    import_id = await found.import_people("a@example.com", "b@example.com")
+    await found.do(EnrollImport, campaign_id=campaign, import_id=import_id, batch_size=1)
+    await found.stop_draining()
+    first = BatchDispatched(campaign_id=campaign, batch_number=1, seed=1, at=found.desk.clock.now(), pending=1)
+    events = [CampaignActivated(campaign_id=campaign), first]
+    await found.desk.log.append(found.account, Write(f"campaign-{campaign}", None, events, new_id()))
+    with pytest.raises(NoPendingEnrollments):
+        await found.do(DispatchBatch, campaign_id=campaign, batch_number=1)
+    with pytest.raises(NotYet):
+        await found.do(DispatchBatch, campaign_id=campaign)
+    await found.do(PauseCampaign, campaign_id=campaign)
+    with pytest.raises(CampaignIsPaused):
         await found.do(DispatchBatch, campaign_id=campaign)
 
 

@@ -147,7 +147,7 @@ class DispatchBatch(CampaignCommand):
     """Plan and send what is pending in the batch."""
 
     batch_number: int | None = None
-    """None: the lowest batch with a pending enrollment."""
+    """None: the lowest batch with a pending enrollment that is not being planned already."""
 
 
 class PauseCampaign(CampaignCommand, expires=False, overtakes={"EnrollImport"}):

@@ -26,7 +26,7 @@ OLDER_POLL_SECONDS = 0.05
 OLDER_POLLS = 20
 DECISIONS = 6
 """So many decisions hold a connection at once. Each needs another one to read and append: the pool must be larger."""
-LATER = (NotYet, Conflict, TimedOut, Unavailable)
+LATER = (Conflict, TimedOut, Unavailable)
 """What a handler raises that is no bug of its own."""
 NEWER = (UnknownCommand, UnknownEvent)
 """What it raises where this build is older than the question, or than what is recorded."""
@@ -72,6 +72,11 @@ update log.commands set status = $2, http_status = $3, body_without_people = $4,
     decided_at = clock_timestamp()
 where command_id = $1
 """
+PROLONG = """
+update log.commands set expires_at = clock_timestamp() + $2::interval
+where command_id = $1 and expires_at < clock_timestamp() + $2::interval / 2
+"""
+"""Not each time: it comes again every second."""
 FAIL = "update log.commands set failures = least(failures + 1, 1000) where command_id = $1"
 REJECT = """
 update log.commands set status = 'rejected', http_status = $2, body_without_people = $3, decided_at = clock_timestamp()
@@ -191,6 +196,10 @@ class Commands:
             raise NotYet(1)
         try:
             await self._decide(command_id, handlers)
+        except NotYet as later:
+            if later.for_long:
+                await self._pool.execute(PROLONG, command_id, EXPIRY)
+            raise
         except LATER:
             raise
         except NEWER as error:

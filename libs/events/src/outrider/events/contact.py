@@ -259,7 +259,7 @@ class ContactImportNotFound(Refused, status=404, code="contact_import_not_found"
 
 
 class ContactImportFailed(Refused, status=422, code="contact_import_failed"):
-    """The body came too slowly, and the import was given up: nobody was added. Send it again."""
+    """The body broke off or came too slowly, and the import was given up: nobody was added. Send it again."""
 
 
 class NoContactsProvided(Refused, status=422, code="no_contacts_provided"):

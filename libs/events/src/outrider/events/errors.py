@@ -66,7 +66,7 @@ class Unavailable(Exception):
 class NotYet(Exception):
     """The handler cannot decide now (its reader is behind, a slot is taken): deliver again after `seconds`."""
 
-    def __init__(self, seconds: float) -> None:
-        """Say after how many real seconds to come again."""
+    def __init__(self, seconds: float, *, for_long: bool = False) -> None:
+        """Say after how many real seconds to come again; `for_long`: what is waited for goes on, and may take hours."""
         super().__init__(f"again in {seconds} s")
-        self.seconds = seconds
+        self.seconds, self.for_long = seconds, for_long

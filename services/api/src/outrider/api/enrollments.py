@@ -17,7 +17,7 @@ from outrider.api.presenting import enrolled, people
 from outrider.api.problems import ValidationFailed
 from outrider.api.reasons import REASONS
 from outrider.events.campaign import DeleteEnrollment, EnrollContact, EnrollImport
-from outrider.events.contact import ContactImportNotFound, ContactNotFound
+from outrider.events.contact import ContactImportFailed, ContactImportNotFound, ContactNotFound
 from outrider.events.database import Row
 from outrider.events.enrollment import ContactAlreadyEnrolled, ContactSkipped, EnrollmentNotFound
 from outrider.events.ids import new_id
@@ -79,10 +79,10 @@ where v.account_id = $3
 @post(
     "/campaigns/{campaign_id:str}/enroll",
     status_code=200,
-    opt=tells(Enrolled, body=EnrollBody, refuses=[ContactImportNotFound]),
+    opt=tells(Enrolled, body=EnrollBody, refuses=[ContactImportNotFound, ContactImportFailed]),
 )
 async def enroll(request: Asked, campaign_id: str) -> Response[bytes]:
-    """Enroll every contact of an import, in batches."""
+    """Enroll every contact of an import, in batches, once the import is complete."""
     call = request.user
     campaign = (await queries_campaigns.find(call, campaign_id))["campaign_id"]
     body = call.body(EnrollBody)

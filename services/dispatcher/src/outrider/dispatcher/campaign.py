@@ -1,11 +1,12 @@
 """Campaign: what it remembers, and one decision per command. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from outrider.dispatcher.contact import ImportStatus
 from outrider.events.aggregate import Aggregate
 from outrider.events.campaign import (
     AddStep,
@@ -45,7 +46,7 @@ from outrider.events.campaign import (
     StepPlan,
     StepsChanged,
 )
-from outrider.events.contact import ContactImportNotFound
+from outrider.events.contact import ContactImportFailed, ContactImportNotFound
 from outrider.events.errors import ValidationFailed
 from outrider.events.gates import plan_closed
 from outrider.events.message import Event
@@ -74,7 +75,7 @@ class Campaign:
 class EnrollFacts:
     """What the decision needs to know of the import."""
 
-    import_exists: bool
+    import_status: ImportStatus
     people: int
     """How many it has."""
     contacts: int
@@ -211,8 +212,10 @@ def enroll_import(command: EnrollImport, facts: EnrollFacts, state: Campaign) ->
     """The contacts that may be enrolled have their batch numbers; nothing when nobody is in the import."""
     if not state.exists:
         raise CampaignNotFound
-    if not facts.import_exists:
+    if facts.import_status in {"absent", "deleted"}:
         raise ContactImportNotFound
+    if facts.import_status == "failed":
+        raise ContactImportFailed
     if not facts.people:
         return []
     size = command.batch_size or facts.contacts
@@ -229,6 +232,14 @@ def enroll_import(command: EnrollImport, facts: EnrollFacts, state: Campaign) ->
     ]
 
 
+def batch_of(command: DispatchBatch, pending: Collection[int], state: Campaign) -> int | None:
+    """The batch named, or the lowest, of those with somebody pending that are not being planned; None without one."""
+    batches = set(pending) - state.planning
+    if command.batch_number is None:
+        return min(batches, default=None)
+    return command.batch_number if command.batch_number in batches else None
+
+
 def dispatch(command: DispatchBatch, facts: DispatchFacts, state: Campaign) -> Sequence[Event]:
     """Everything pending in the batch is to be planned; the first dispatch activates the campaign."""
     if not state.exists:
@@ -241,8 +252,8 @@ def dispatch(command: DispatchBatch, facts: DispatchFacts, state: Campaign) -> S
         raise NoSmtpCredentials
     if plan_closed(facts.monthly_limit, facts.period_sends):
         raise PlanLimitReached(current_period_sends=facts.period_sends, monthly_limit=facts.monthly_limit)
-    batch = command.batch_number if command.batch_number is not None else min(facts.pending, default=None)
-    if batch is None or not facts.pending.get(batch) or batch in state.planning:
+    batch = batch_of(command, facts.pending, state)
+    if batch is None:
         raise NoPendingEnrollments
     if facts.left_today <= 0:
         raise DailyLimitReached

@@ -58,11 +58,14 @@ class Contact:
         return bool(self.unsubscribed_by)
 
 
+ImportStatus = Literal["absent", "processing", "completed", "failed", "deleted"]
+
+
 @dataclass(frozen=True, slots=True)
 class Import:
     """What is remembered of an import; the people themselves lie in the vault."""
 
-    status: Literal["absent", "processing", "completed", "failed", "deleted"] = "absent"
+    status: ImportStatus = "absent"
     chunks: int = 0
     rows: int = 0
     skipped: int = 0

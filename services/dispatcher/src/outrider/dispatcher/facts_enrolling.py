@@ -86,15 +86,6 @@ async def count_to_enroll(tables: Pool, group: Group, *, unique: bool) -> tuple[
     return (0, 0) if row is None else (row["people"], row["contacts"])
 
 
-async def import_exists(tables: Pool, account_id: UUID, import_id: UUID) -> bool:
-    """Whether the account has this import."""
-    return bool(
-        await tables.fetchval(
-            "select true from imports where import_id = $1 and account_id = $2 and not deleted", import_id, account_id
-        )
-    )
-
-
 async def highest_batch(tables: Pool, campaign_id: UUID) -> int:
     """The highest batch number that an enrollment has; 0 without any."""
     return int(

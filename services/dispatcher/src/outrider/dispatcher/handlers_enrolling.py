@@ -8,14 +8,23 @@ from functools import partial
 from typing import Final, Literal, cast
 
 from outrider.dispatcher import facts
-from outrider.dispatcher.campaign import DispatchFacts, EnrollFacts, campaign, dispatch, enroll_import
+from outrider.dispatcher.campaign import (
+    Campaign,
+    DispatchFacts,
+    EnrollFacts,
+    batch_of,
+    campaign,
+    dispatch,
+    enroll_import,
+)
 from outrider.dispatcher.desk import CHUNK, INLINE, Desk, done_inline
 from outrider.dispatcher.dispatching import campaign_state, people_of, plan_for, plan_key
 from outrider.dispatcher.enrolling import enroll_as_it_stands, sharing
 from outrider.dispatcher.enrolling_imports import enroll_key, is_enrolled
 from outrider.dispatcher.enrollment import Place, Who, delete, enrollment
 from outrider.dispatcher.facts import CredentialUse
-from outrider.dispatcher.facts_enrolling import Group, count_to_enroll, highest_batch, import_exists
+from outrider.dispatcher.facts_enrolling import Group, count_to_enroll, highest_batch
+from outrider.dispatcher.importing import import_state
 from outrider.dispatcher.planning import PlanTooLong
 from outrider.events.campaign import (
     BatchDispatched,
@@ -82,15 +91,22 @@ async def on_enroll_import(desk: Desk, drain: Drain, command: EnrollImport) -> A
 
 
 async def _batches(desk: Desk, command: EnrollImport) -> Recorded[ImportEnrolled] | None:
-    """The batch numbers are given first, then each contact its place. Nothing where nobody is in the import."""
-    for found in await desk.log.read_stream(command.account_id, campaign.stream(command.campaign_id)):
+    """The batch numbers are given first, then each contact its place. Nothing where nobody is in the import.
+
+    Raises NotYet while people are still added to the import: who came too late would be left out.
+    """
+    history = await desk.log.read_stream(command.account_id, campaign.stream(command.campaign_id))
+    for found in history:
         if found.cause == command.command_id and isinstance(found.event, ImportEnrolled):
             return cast("Recorded[ImportEnrolled]", found)
+    imported = await import_state(desk, command.account_id, command.import_id)
+    if imported.status == "processing" and campaign.fold(item.event for item in history).exists:
+        raise NotYet(1, for_long=True)
     await desk.fresh()
     shared = await sharing(desk, command.account_id, command.campaign_id)
     group = Group(command.account_id, command.import_id, command.campaign_id, shared.outreach_id)
     known = EnrollFacts(
-        await import_exists(desk.tables, command.account_id, command.import_id),
+        imported.status,
         *await count_to_enroll(desk.tables, group, unique=shared.unique),
         await highest_batch(desk.tables, command.campaign_id),
     )
@@ -144,23 +160,32 @@ async def on_enroll_contact(desk: Desk, command: EnrollContact) -> Answer:
 
 async def on_dispatch(desk: Desk, drain: Drain, command: DispatchBatch) -> Answer:
     """200 with the figures of the plan; 202 for a large batch, which is planned by and by."""
-    await desk.fresh()
-    known = await _dispatch_facts(desk, command)
-    done = await desk.log.transact(
-        command.account_id, campaign, command.campaign_id, partial(dispatch, command, known), cause=command.command_id
-    )
-    found = next(event for event in done.events if isinstance(event, BatchDispatched))
-    if found.pending > INLINE:
-        return Answer({"batch_number": found.batch_number, "accepted": found.pending}, 202, done.position)
+    found = await _dispatched(desk, command)
+    if found.event.pending > INLINE:
+        return Answer({"batch_number": found.event.batch_number, "accepted": found.event.pending}, 202, found.position)
 
     async def is_over() -> bool:
         return await _planned(desk, command) is not None
 
-    await done_inline(desk, drain, [plan_key(command.campaign_id, command.command_id)], done.position, is_over)
+    await done_inline(desk, drain, [plan_key(command.campaign_id, command.command_id)], found.position, is_over)
     answer = await _planned(desk, command)
     if answer is None or isinstance(answer, str):
         raise CampaignNotFound
     return answer
+
+
+async def _dispatched(desk: Desk, command: DispatchBatch) -> Recorded[BatchDispatched]:
+    """The dispatch is recorded, by this attempt or one before it."""
+    history = await desk.log.read_stream(command.account_id, campaign.stream(command.campaign_id))
+    for found in history:
+        if found.cause == command.command_id and isinstance(found.event, BatchDispatched):
+            return cast("Recorded[BatchDispatched]", found)
+    await desk.fresh()
+    known = await _dispatch_facts(desk, command, campaign.fold(item.event for item in history))
+    await desk.log.transact(
+        command.account_id, campaign, command.campaign_id, partial(dispatch, command, known), cause=command.command_id
+    )
+    return await _dispatched(desk, command)
 
 
 async def _planned(desk: Desk, command: DispatchBatch) -> Answer | Literal["deleted"] | None:
@@ -183,7 +208,7 @@ async def on_delete_enrollment(desk: Desk, command: DeleteEnrollment) -> Answer:
     return Answer({"id": str(command.enrollment_id)}, 204, done.position)
 
 
-async def _dispatch_facts(desk: Desk, command: DispatchBatch) -> DispatchFacts:
+async def _dispatch_facts(desk: Desk, command: DispatchBatch, state: Campaign) -> DispatchFacts:
     now = desk.clock.now()
     uses = await facts.credentials_in_use(desk.tables, command.campaign_id, now)
     limit, sends = await facts.plan_use(desk.tables, command.account_id, now)
@@ -198,26 +223,23 @@ async def _dispatch_facts(desk: Desk, command: DispatchBatch) -> DispatchFacts:
         seed=command.command_id.int & 0x7FFFFFFF,
         at=now,
     )
-    batch = command.batch_number if command.batch_number is not None else min(pending, default=0)
-    if uses and pending.get(batch):
-        return replace(known, too_long=await _is_too_long(desk, command, batch, uses, known))
-    return known
+    batch = batch_of(command, pending, state)
+    if batch is None or not uses or not state.steps or state.status not in {"pending", "active"}:
+        return known
+    if state.planning:
+        raise NotYet(1)  # another batch is being planned, and fills the same days
+    event = BatchDispatched(
+        campaign_id=command.campaign_id, batch_number=batch, seed=known.seed, at=known.at, pending=pending[batch]
+    )
+    return replace(known, too_long=await _is_too_long(desk, command, state, uses, event))
 
 
 async def _is_too_long(
-    desk: Desk, command: DispatchBatch, batch: int, uses: Sequence[CredentialUse], known: DispatchFacts
+    desk: Desk, command: DispatchBatch, state: Campaign, uses: Sequence[CredentialUse], event: BatchDispatched
 ) -> bool:
     """Whether the plan, made on trial before anything is recorded, would last over a year."""
-    state = await campaign_state(desk, command.account_id, command.campaign_id)
-    if state.planning and batch not in state.planning:
-        raise NotYet(1)  # another batch is being planned, and fills the same days
-    if not state.exists or not state.steps:
-        return False
-    waiting = await facts.pending_in(desk.tables, command.campaign_id, batch, desk.facts.position + 1)
+    waiting = await facts.pending_in(desk.tables, command.campaign_id, event.batch_number, desk.facts.position + 1)
     people = await people_of(desk, command.account_id, state, waiting)
-    event = BatchDispatched(
-        campaign_id=command.campaign_id, batch_number=batch, seed=known.seed, at=known.at, pending=len(waiting)
-    )
 
     def tried() -> None:
         deque(plan_for(state, waiting, people, uses, event, {}), maxlen=0)

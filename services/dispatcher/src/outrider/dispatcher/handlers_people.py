@@ -5,7 +5,7 @@ from functools import partial
 from outrider.dispatcher.account import account, change_plan, close_account, issue_key, open_account, revoke_key
 from outrider.dispatcher.contact import contact, contact_import, delete_import, fail_import, start_import, unsubscribe
 from outrider.dispatcher.desk import Desk, carried_out, done_inline
-from outrider.dispatcher.importing import chunk_key
+from outrider.dispatcher.importing import chunk_key, import_state
 from outrider.events.account import ChangePlan, CloseAccount, IssueApiKey, OpenAccount, RevokeApiKey
 from outrider.events.commands import Answer
 from outrider.events.contact import (
@@ -73,7 +73,7 @@ async def on_import_contacts(desk: Desk, drain: Drain, command: ImportContacts) 
         return Answer({"id": str(command.import_id), "status": "processing"}, 202, done.position)
 
     async def is_over() -> bool:
-        return await _import_status(desk, command) in {"completed", "deleted"}
+        return (await import_state(desk, command.account_id, command.import_id)).status in {"completed", "deleted"}
 
     keys = [chunk_key(command.import_id, chunk) for chunk in range(command.chunks)]
     await done_inline(desk, drain, keys, done.position, is_over)
@@ -86,11 +86,6 @@ async def on_fail_import(desk: Desk, command: FailImport) -> Answer:
         command.account_id, contact_import, command.import_id, partial(fail_import, command), cause=command.command_id
     )
     return Answer({"id": str(command.import_id), "status": done.state.status}, 200, done.position)
-
-
-async def _import_status(desk: Desk, command: ImportContacts) -> str:
-    history = await desk.log.read_stream(command.account_id, contact_import.stream(command.import_id))
-    return contact_import.fold(item.event for item in history).status
 
 
 async def _import_answer(desk: Desk, command: ImportContacts) -> Answer:

@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 from outrider.dispatcher.contact import (
     Address,
     Contact,
+    Import,
     add_contact,
     address,
     complete_import,
@@ -38,6 +39,12 @@ limit $4
 def chunk_key(import_id: UUID, chunk: int) -> str:
     """The key of the to-do that adds this chunk."""
     return f"{import_id}:{chunk}"
+
+
+async def import_state(desk: Desk, account_id: UUID, import_id: UUID) -> Import:
+    """The import, as its stream has it now."""
+    history = await desk.log.read_stream(account_id, contact_import.stream(import_id))
+    return contact_import.fold(found.event for found in history)
 
 
 async def import_chunk(desk: Desk, item: Todo) -> None:
