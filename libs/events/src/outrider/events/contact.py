@@ -77,6 +77,10 @@ class ChangeContact(ContactCommand):
     domain_key: str | None = None
 
 
+class MergeContact(ChangeContact):
+    """The same under another name: builds that replaced the person by what lies there leave it to newer ones."""
+
+
 class DeleteContact(ContactCommand):
     """Delete it; its enrollments end, its address is free."""
 

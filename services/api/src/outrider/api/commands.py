@@ -27,7 +27,14 @@ from outrider.api.presenting import enrolled
 from outrider.api.problems import PROBLEM, Answered, CommandNotFound, Late, answered
 from outrider.events.account import ChangePlan, IssueApiKey, OpenAccount
 from outrider.events.campaign import AddStep, ChangeCampaign, ChangeStep, EnrollImport
-from outrider.events.contact import AddContact, ChangeContact, EraseContact, ImportContacts, SuppressAddress
+from outrider.events.contact import (
+    AddContact,
+    ChangeContact,
+    EraseContact,
+    ImportContacts,
+    MergeContact,
+    SuppressAddress,
+)
 from outrider.events.credential import AddCredential, ChangeCredential, ReenableCredential
 from outrider.events.database import Row
 from outrider.events.delivery import ResolveSend
@@ -46,6 +53,7 @@ SHOWN: Mapping[str, Present] = {
     ImportContacts.__name__: contact_imports.imported,
     AddContact.__name__: contacts.presented,
     ChangeContact.__name__: contacts.presented,
+    MergeContact.__name__: contacts.presented,
     EraseContact.__name__: erasures.presented,
     SendTest.__name__: sending_tests.presented,
     ResolveSend.__name__: sends.presented,

@@ -16,10 +16,10 @@ from outrider.api.presenting import people
 from outrider.events import vault
 from outrider.events.contact import (
     AddContact,
-    ChangeContact,
     ContactAlreadyExists,
     ContactNotFound,
     DeleteContact,
+    MergeContact,
 )
 from outrider.events.database import Row
 from outrider.events.ids import BadAddress, address_key, domain_key, domain_of, new_id, parse_address
@@ -99,7 +99,7 @@ async def change_contact(request: Asked, contact_id: str) -> Response[bytes]:
         entry = Entry(contact, f"person-{command_id}", call.account_id, "contact", changed, until)
         await vault.put(call.gateway.log_pool, [entry])
         keys = _keys(call, changed["email"]) if "email" in changed else {}
-        await call.ask(ChangeContact(command_id=command_id, account_id=call.account_id, contact_id=contact, **keys))
+        await call.ask(MergeContact(command_id=command_id, account_id=call.account_id, contact_id=contact, **keys))
     return call.answer((await contact_rows(call, [await _contact(call, contact_id)]))[0])
 
 
