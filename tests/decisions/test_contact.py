@@ -22,6 +22,7 @@ from outrider.dispatcher.contact import (
     delete_import,
     fail_import,
     forget_contact,
+    heed,
     release,
     remove_contact,
     reserve,
@@ -137,8 +138,23 @@ def test_a_released_address_is_free_and_stays_suppressed() -> None:
 
 
 def test_an_address_is_released_by_its_own_contact_alone() -> None:
-    given(address, RESERVED).when(partial(release, KEY, Q)).then()
-    given(address, RESERVED).when(partial(release, KEY, P)).then(AddressReleased(address_key=KEY))
+    given(address, RESERVED).when(partial(release, KEY, Q, opted_out=False)).then()
+    given(address, RESERVED).when(partial(release, KEY, P, opted_out=False)).then(AddressReleased(address_key=KEY))
+
+
+def test_an_opt_out_outlives_its_contact_and_goes_to_who_has_the_address_next() -> None:
+    left = AddressReleased(address_key=KEY, opted_out=True)
+    given(address, RESERVED).when(partial(release, KEY, P, opted_out=True)).then(left)
+    added = ContactAdded(contact_id=Q, import_id=I, address_key=KEY)
+    again, taken = ContactUnsubscribed(contact_id=Q), AddressReserved(address_key=KEY, contact_id=Q)
+    found = given(address, RESERVED, left).when(partial(add_contact, Q, I, KEY)).then(added, again, taken)
+    assert contact.fold([added, again]).unsubscribed
+    assert not found.state.opted_out  # the contact knows it now, and hands it on
+    moving = partial(heed, P, taken=address.fold([left]))
+    given(contact, ADDED).when(moving).then(ContactUnsubscribed(contact_id=P)).when(moving).then()
+    read = ContactUnsubscribed(contact_id=P, inbound=C)
+    given(contact, ADDED, read).when(moving).then(ContactUnsubscribed(contact_id=P))
+    given(contact, ADDED).when(partial(heed, P, taken=Address())).then()
 
 
 def test_a_contact_is_deleted_once() -> None:
@@ -230,7 +246,7 @@ CASES: list[tuple[Aggregate[Any], list[Event], list[Callable[[Any], Sequence[Eve
     (
         address,
         [RESERVED, AddressReleased(address_key=KEY), AddressSuppressed(address_key=KEY, suppression_id=S)],
-        [partial(add_contact, P, I, KEY), partial(release, KEY, P), SUPPRESS, LIFT],
+        [partial(add_contact, P, I, KEY), partial(release, KEY, P, opted_out=True), SUPPRESS, LIFT],
     ),
 ]
 

@@ -7,7 +7,7 @@ import pytest
 
 from outrider.dispatcher.projections import facts
 from outrider.events import vault
-from outrider.events.campaign import EnrollContact
+from outrider.events.campaign import EnrollContact, EnrollImport
 from outrider.events.commands import Answer
 from outrider.events.contact import (
     AddContact,
@@ -16,8 +16,13 @@ from outrider.events.contact import (
     ChangeContact,
     ContactAlreadyExists,
     ContactChanged,
+    ContactForgotten,
     ContactNotFound,
+    ContactUnsubscribed,
     DeleteContact,
+    DeleteImport,
+    EraseContact,
+    UnsubscribeContact,
 )
 from outrider.events.enrollment import EnrollmentStopped
 from outrider.events.ids import enrollment_id, new_id
@@ -119,6 +124,44 @@ async def test_who_was_deleted_does_not_come_back_by_a_change_under_way(found: O
     await found.do(DeleteContact, contact_id=contact)
     await change(found, contact, "later@example.com", command)  # delivered again
     assert await names_of(found, contact) == []
+
+
+async def imported(found: Office, email: str) -> tuple[UUID, UUID]:
+    """The import of the address and of another one, and who became the contact of the address."""
+    import_id = await found.import_people(email, f"beside-{new_id()}@example.com")
+    await found.desk.fresh()
+    holder = await found.desk.tables.fetchval(
+        "select contact_id from contacts where import_id = $1 and address_key = $2", import_id, key_of(email)
+    )
+    assert isinstance(holder, UUID)
+    return import_id, holder
+
+
+async def test_who_opted_out_is_so_again_whatever_became_of_the_contact(found: Office) -> None:
+    email = "no@example.com"
+    campaign, _ = await found.campaign()
+    import_id, contact = await imported(found, email)
+    await found.do(UnsubscribeContact, contact_id=contact)
+    for _ in range(2):  # the address is one that was never had before, then one that was
+        await found.do(DeleteImport, import_id=import_id)
+        left = AddressReleased(address_key=key_of(email), opted_out=True)
+        assert (await found.events(f"address-{key_of(email)}"))[-1] == left
+        import_id, contact = await imported(found, email)
+        enrolled = await found.do(EnrollImport, campaign_id=campaign, import_id=import_id)
+        assert [(skip["contact_id"], skip["kind"]) for skip in enrolled.body["skipped"]] == [
+            (str(contact), "unsubscribed")
+        ]
+    await found.do(DeleteContact, contact_id=contact)
+    erased = await add(found, email)
+    await found.do(EraseContact, contact_id=erased)
+    forgotten = (await found.events(f"contact-{erased}"))[-1]
+    assert isinstance(forgotten, ContactForgotten)
+    assert forgotten.suppressed
+    moved = await add(found, "yes@example.com")
+    assert (await found.events(f"contact-{moved}"))[1:] == []
+    await change(found, moved, email)
+    assert (await found.events(f"contact-{moved}"))[-1] == ContactUnsubscribed(contact_id=moved)
+    await the_same_when_rebuilt(found)
 
 
 async def the_same_when_rebuilt(found: Office) -> None:

@@ -212,7 +212,8 @@ class ContactForgotten(Event):
     removed: dict[str, int] = Field(default_factory=dict)
     """How many values of each kind were removed at last."""
     suppressed: bool = False
-    """Whether its address stays on the do-not-contact list, as a key from which it cannot be read."""
+    """Whether nothing is written to its address still: the key, from which it cannot be read, stays suppressed, or
+    remembers that the person opted out."""
 
 
 class AddressReserved(Event):
@@ -226,6 +227,8 @@ class AddressReleased(Event):
     """The address belongs to nobody any more."""
 
     address_key: str
+    opted_out: bool = False
+    """Whether its person had unsubscribed: whoever has the address next is written to no more either."""
 
 
 class AddressSuppressed(Event):

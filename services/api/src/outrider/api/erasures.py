@@ -47,7 +47,7 @@ async def show_erasure(request: Asked, contact_id: str) -> Response[bytes]:
     row = await call.gateway.tables.fetchrow(RECEIPT, call.account_id, contact)
     if row is None:
         raise ErasureNotFound
-    kept = ["the key of its address, from which the address cannot be read: it stays on the do-not-contact list"]
+    kept = ["the key of its address, from which the address cannot be read: nothing is written to it"]
     shown = {
         "contact_id": row["contact_id"],
         "erased_at": row["erased_at"],

@@ -78,6 +78,8 @@ class Address:
 
     contact_id: UUID | None = None
     suppressions: frozenset[UUID] = frozenset()
+    opted_out: bool = False
+    """Whether who held it last had unsubscribed."""
 
 
 def evolve_contact(state: Contact, event: Event) -> Contact:  # noqa: PLR0911  # one line an event
@@ -118,9 +120,9 @@ def evolve_address(state: Address, event: Event) -> Address:
     """The state after the event."""
     match event:
         case AddressReserved(contact_id=contact):
-            return replace(state, contact_id=contact)
-        case AddressReleased():
-            return replace(state, contact_id=None)
+            return replace(state, contact_id=contact, opted_out=False)  # the contact remembers it from now on
+        case AddressReleased(opted_out=opted_out):
+            return replace(state, contact_id=None, opted_out=opted_out)
         case AddressSuppressed(suppression_id=suppression):
             return replace(state, suppressions=state.suppressions | {suppression})
         case AddressUnsuppressed(suppression_id=suppression):
@@ -177,13 +179,21 @@ def delete_import(command: DeleteImport, state: Import) -> Sequence[Event]:
 def add_contact(
     contact_id: UUID, import_id: UUID | None, address_key: str, state: Address, domain_key: str | None = None
 ) -> Sequence[Event]:
-    """ContactAdded and AddressReserved, for a stream each; nothing when the address has its contact already."""
+    """What happens to the contact, and last AddressReserved; nothing when the address has its contact already."""
     if state.contact_id is not None:
         return []
     return [
         ContactAdded(contact_id=contact_id, import_id=import_id, address_key=address_key, domain_key=domain_key),
+        *heed(contact_id, Contact(), state),
         AddressReserved(address_key=address_key, contact_id=contact_id),
     ]
+
+
+def heed(contact_id: UUID, state: Contact, taken: Address) -> Sequence[Event]:
+    """Who has an address whose person opted out before is written to no more."""
+    if not taken.opted_out or None in state.unsubscribed_by:
+        return []
+    return [ContactUnsubscribed(contact_id=contact_id)]
 
 
 def change_contact(command: ChangeContact, state: Contact) -> Sequence[Event]:
@@ -231,9 +241,9 @@ def forget_contact(
     return [ContactForgotten(contact_id=contact_id, removed=dict(removed), suppressed=suppressed)]
 
 
-def release(address_key: str, contact_id: UUID, state: Address) -> Sequence[Event]:
-    """The address is no longer held by this contact."""
-    return [AddressReleased(address_key=address_key)] if state.contact_id == contact_id else []
+def release(address_key: str, contact_id: UUID, state: Address, *, opted_out: bool) -> Sequence[Event]:
+    """The address is no longer held by this contact, and remembers whether it had unsubscribed."""
+    return [AddressReleased(address_key=address_key, opted_out=opted_out)] if state.contact_id == contact_id else []
 
 
 def unsubscribe(command: UnsubscribeContact, state: Contact) -> Sequence[Event]:

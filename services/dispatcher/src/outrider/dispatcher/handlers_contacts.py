@@ -1,15 +1,18 @@
 """Commands about one contact: the contact and the reservation of its address are written in one append."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 from uuid import uuid5
 
 from outrider.dispatcher.contact import (
+    Address,
+    Contact,
     address,
     change_contact,
     contact,
     forget_contact,
+    heed,
     release,
     remove_contact,
     reserve,
@@ -76,33 +79,36 @@ async def _change(desk: Desk, command: ChangeContact) -> None:
         if any(item.cause == command.command_id for item in history):
             return
         state = contact.fold(item.event for item in history)
-        writes = [
-            Write(contact.stream(command.contact_id), len(history), change_contact(command, state), command.command_id)
-        ]
+        events, moved = change_contact(command, state), list[Write]()
         if command.address_key is not None and command.address_key != state.address_key:
-            writes += await _taking(desk, command, command.address_key)
-            writes += await _leaving(desk, command, state.address_key)
+            moved, taken = await _taking(desk, command, command.address_key)
+            moved += await _leaving(desk, command, state)
+            events = [*events, *heed(command.contact_id, state, taken)]
+        changed = Write(contact.stream(command.contact_id), len(history), events, command.command_id)
         try:
-            await desk.log.append(command.account_id, *writes)
+            await desk.log.append(command.account_id, changed, *moved)
         except Conflict:
             continue
         return
     raise NotYet(0.1)
 
 
-async def _taking(desk: Desk, command: ChangeContact, key: str) -> list[Write]:
-    """The new address is reserved. Raises ContactAlreadyExists."""
+async def _taking(desk: Desk, command: ChangeContact, key: str) -> tuple[list[Write], Address]:
+    """The new address is reserved; and as what it was found. Raises ContactAlreadyExists."""
     stream = address.stream(key)
     history = await desk.log.read_stream(command.account_id, stream)
-    events = reserve(key, command.contact_id, address.fold(item.event for item in history))
-    return [Write(stream, len(history), events, command.command_id)] if events else []
+    state = address.fold(item.event for item in history)
+    events = reserve(key, command.contact_id, state)
+    return [Write(stream, len(history), events, command.command_id)] if events else [], state
 
 
-async def _leaving(desk: Desk, command: ChangeContact | DeleteContact | EraseContact, key: str) -> list[Write]:
+async def _leaving(desk: Desk, command: ChangeContact | DeleteContact | EraseContact, left: Contact) -> list[Write]:
     """The address that it had is free."""
+    key = left.address_key
     stream = address.stream(key)
     history = await desk.log.read_stream(command.account_id, stream)
-    events = release(key, command.contact_id, address.fold(item.event for item in history))
+    known = address.fold(item.event for item in history)
+    events = release(key, command.contact_id, known, opted_out=left.unsubscribed)
     return [Write(stream, len(history), events, command.command_id)] if events else []
 
 
@@ -125,32 +131,36 @@ async def on_erase_contact(desk: Desk, drain: Drain, command: EraseContact) -> A
         history = await desk.log.read_stream(command.account_id, stream)
     deleted = next(item for item in history if isinstance(item.event, ContactDeleted))
     await carried_out(desk, drain, f"{command.contact_id}:ContactDeleted", deleted.position)
-    position = await _forget(desk, command, await _own_keys(desk, command, history))
+    position = await _forget(desk, command, await _own_addresses(desk, command, history))
     return Answer({"contact_id": str(command.contact_id)}, 200, position)
 
 
-async def _forget(desk: Desk, command: EraseContact, keys: Sequence[str]) -> int:
+async def _forget(desk: Desk, command: EraseContact, own: Mapping[str, Address]) -> int:
     """What is kept is removed, and it is recorded how much that was: where, now or when it was asked for first."""
-    suppressions = await suppressions_of(desk.tables, command.account_id, keys)
-    removed = await erase(desk.log_pool, command.account_id, command.contact_id, keys, suppressions)
+    suppressions = await suppressions_of(desk.tables, command.account_id, list(own))
+    removed = await erase(desk.log_pool, command.account_id, command.contact_id, list(own), suppressions)
+    suppressed = bool(suppressions) or any(state.opted_out for state in own.values())
     done = await desk.log.transact(
         command.account_id,
         contact,
         command.contact_id,
-        partial(forget_contact, command.contact_id, removed, suppressed=bool(suppressions)),
+        partial(forget_contact, command.contact_id, removed, suppressed=suppressed),
         cause=uuid5(command.command_id, "forgotten"),
     )
     return done.position or await desk.log.last_position()
 
 
-async def _own_keys(desk: Desk, command: EraseContact, history: Sequence[Recorded[Event]]) -> list[str]:
-    """The keys of every address that it had, but of those that are another contact's now."""
+async def _own_addresses(
+    desk: Desk, command: EraseContact, history: Sequence[Recorded[Event]]
+) -> Mapping[str, Address]:
+    """By its key, every address that it had, but for those that are another contact's now."""
     keys = {item.event.address_key for item in history if isinstance(item.event, ContactAdded | ContactChanged)}
-    own: list[str] = []
+    own: dict[str, Address] = {}
     for key in sorted(keys):
         known = await desk.log.read_stream(command.account_id, address.stream(key))
-        if address.fold(item.event for item in known).contact_id in {None, command.contact_id}:
-            own.append(key)
+        state = address.fold(item.event for item in known)
+        if state.contact_id in {None, command.contact_id}:
+            own[key] = state
     return own
 
 
@@ -163,7 +173,7 @@ async def _delete(desk: Desk, command: DeleteContact | EraseContact) -> int:
         state = contact.fold(item.event for item in history)
         gone = remove_contact(command, state)
         writes = [Write(contact.stream(command.contact_id), len(history), gone, command.command_id)]
-        writes += await _leaving(desk, command, state.address_key)
+        writes += await _leaving(desk, command, state)
         try:
             return (await desk.log.append(command.account_id, *writes)).position
         except Conflict:

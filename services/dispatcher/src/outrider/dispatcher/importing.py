@@ -20,7 +20,7 @@ from outrider.dispatcher.contact import (
 )
 from outrider.dispatcher.desk import CHUNK, Desk
 from outrider.dispatcher.importing_chunks import Chunk, Row, add_chunk
-from outrider.events import todo, vault
+from outrider.events import database, todo, vault
 from outrider.events.errors import Conflict
 from outrider.events.log import Write
 from outrider.events.message import Event
@@ -28,7 +28,7 @@ from outrider.events.todo import Todo
 
 TRIES: Final = 5
 TO_DELETE: Final = """
-select contact_id, address_key, version, added from contacts
+select contact_id, address_key, version, added, unsubscribed from contacts
 where import_id = $1 and account_id = $2 and added > $3
 order by added
 limit $4
@@ -87,11 +87,11 @@ async def add(desk: Desk, account: UUID, import_id: UUID | None, cause: UUID, ro
     for _ in range(TRIES):
         if state.contact_id is not None:
             return state.contact_id
-        added, reserved = add_contact(row.contact_id, import_id, row.address_key, state, row.domain_key)
+        *added, reserved = add_contact(row.contact_id, import_id, row.address_key, state, row.domain_key)
         try:
             await desk.log.append(
                 account,
-                Write(contact.stream(row.contact_id), 0, [added], cause),
+                Write(contact.stream(row.contact_id), 0, added, cause),
                 Write(address.stream(row.address_key), version, [reserved], cause),
             )
         except Conflict:
@@ -108,22 +108,18 @@ async def delete_import(desk: Desk, item: Todo) -> None:
     import_id, cause = UUID(item.key), UUID(item.data["cause"])
     after = 0
     while rows := await desk.tables.fetch(TO_DELETE, import_id, item.account_id, after, CHUNK):
-        await asyncio.gather(
-            *(
-                _delete(desk, item.account_id, cause, row["contact_id"], row["address_key"], row["version"])
-                for row in rows
-            )
-        )
+        await asyncio.gather(*(_delete(desk, item.account_id, cause, row) for row in rows))
         await vault.forget(desk.log_pool, [row["contact_id"] for row in rows])
         await desk.kept_pace()
         after = rows[-1]["added"]
     await vault.forget(desk.log_pool, [import_id])
 
 
-async def _delete(desk: Desk, account: UUID, cause: UUID, contact_id: UUID, key: str, version: int) -> None:  # noqa: PLR0913, PLR0917  # a row of the query
+async def _delete(desk: Desk, account: UUID, cause: UUID, row: database.Row) -> None:
     """As most stand: the address was reserved once, and nothing else. Otherwise each stream by itself."""
+    contact_id, key, version = row["contact_id"], row["address_key"], row["version"]
     gone: Sequence[Event] = delete_contact(contact_id, Contact("present", key))
-    freed: Sequence[Event] = release(key, contact_id, Address(contact_id))
+    freed: Sequence[Event] = release(key, contact_id, Address(contact_id), opted_out=row["unsubscribed"])
     try:
         await desk.log.append(
             account,
@@ -131,5 +127,6 @@ async def _delete(desk: Desk, account: UUID, cause: UUID, contact_id: UUID, key:
             Write(address.stream(key), 1, freed, cause),
         )
     except Conflict:
-        await desk.log.transact(account, contact, contact_id, partial(delete_contact, contact_id), cause=cause)
-        await desk.log.transact(account, address, key, partial(release, key, contact_id), cause=cause)
+        done = await desk.log.transact(account, contact, contact_id, partial(delete_contact, contact_id), cause=cause)
+        free = partial(release, key, contact_id, opted_out=done.state.unsubscribed)
+        await desk.log.transact(account, address, key, free, cause=cause)

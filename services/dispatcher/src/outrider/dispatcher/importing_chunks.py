@@ -108,9 +108,9 @@ async def _append(desk: Desk, chunk: Chunk, rows: Sequence[Row], stand: Mapping[
     writes: list[Write] = []
     for row in rows:
         state, version = stand[row.address_key]
-        added, reserved = add_contact(row.contact_id, chunk.import_id, row.address_key, state, row.domain_key)
+        *added, reserved = add_contact(row.contact_id, chunk.import_id, row.address_key, state, row.domain_key)
         people, addresses = row.streams
-        writes += [Write(people, 0, [added], chunk.cause), Write(addresses, version, [reserved], chunk.cause)]
+        writes += [Write(people, 0, added, chunk.cause), Write(addresses, version, [reserved], chunk.cause)]
     if writes:
         try:
             expected = Expect(contact_import.stream(chunk.import_id), chunk.version)
