@@ -1,6 +1,7 @@
 """Imports as CSV: streamed, rejects by line, and an end for whatever breaks off."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Mapping
 from typing import cast
 from uuid import uuid4
@@ -145,6 +146,37 @@ async def test_an_import_may_be_larger_than_others_and_is_not_endless(
     people = [{"email": f"j{n}@large.example", "company": "c" * 900} for n in range(1300)]
     answer = await client.post("/contact_imports", json={"contact_import": {"name": "JSON", "contacts": people}})
     assert (answer.status_code, answer.json()["record_count"]) == (201, 1300)
+
+
+async def test_others_are_answered_while_a_large_json_is_judged(gateway: System) -> None:
+    people = [{"email": f"h{n}@heavy.example", "custom": {"seats": n}} for n in range(20_000)]
+    wrong = [*people, {"email": 5, "custom": {"l": [1]}}]
+    text, counting = json.dumps({"contact_import": {"name": "Heavy", "contacts": wrong}}).encode(), asyncio.Event()
+
+    async def body() -> AsyncGenerator[bytes]:
+        yield text[:-1]
+        await counting.wait()
+        yield text[-1:]
+
+    async with httpx.AsyncClient(base_url=gateway.url, headers=dict(gateway.headers), timeout=120) as client:
+        kind = {"Content-Type": "application/json"}
+        asked = asyncio.create_task(client.post("/contact_imports", content=body(), headers=kind))
+        assert (await client.get("/account")).status_code == 200
+        counting.set()
+        answers = 0
+        while not asked.done():
+            answers += (await client.get("/account")).status_code == 200 and not asked.done()
+        place = "contact_import.contacts[20000]"
+        assert fields(await asked) == [f"{place}.email", f"{place}.custom.l"]
+    assert answers >= 5, f"{answers} others were answered meanwhile"
+
+
+async def test_of_a_json_with_many_failures_a_thousand_are_listed(client: httpx.AsyncClient) -> None:
+    rows: list[object] = [{"email": f"f{n}@failures.example"} for n in range(1001)]
+    rows += [{"email": n, "custom": {"l": [n]}} for n in range(600)]
+    answer = await client.post("/contact_imports", json={"contact_import": {"name": "", "contacts": rows}})
+    named = [f"contact_import.contacts[{1001 + n}].{name}" for n in range(600) for name in ("email", "custom.l")]
+    assert fields(answer) == ["contact_import.name", *named[:999]]
 
 
 @pytest.mark.parametrize("kind", ["csv", "json"])

@@ -14,7 +14,7 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from outrider.api.json_text import Path, field_name, mended
 from outrider.api.problems import ValidationFailed
@@ -231,9 +231,24 @@ def validated(
     return body
 
 
+def failures(error: ValidationError, offset: int = 0) -> list[InitErrorDetails]:
+    """What is wrong with a list, or with a part of it from `offset` on, to be raised again beside other failures."""
+    return [
+        InitErrorDetails(
+            type=wrong(message),
+            loc=tuple(part + offset if n == 0 and isinstance(part, int) else part for n, part in enumerate(loc)),
+            input=None,
+        )
+        for loc, message in _told(error)
+    ]
+
+
 def _listed(error: ValidationError) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = []
-    for one in error.errors(include_url=False, include_input=False):
-        message: Any = MESSAGES.get(one["type"], one["msg"])
-        found.append({"field": field_name(one["loc"]), "message": message})
-    return found
+    return [{"field": field_name(loc), "message": message} for loc, message in _told(error)]
+
+
+def _told(error: ValidationError) -> list[tuple[Path, str]]:
+    return [
+        (one["loc"], MESSAGES.get(one["type"], one["msg"]))
+        for one in error.errors(include_url=False, include_input=False)
+    ]

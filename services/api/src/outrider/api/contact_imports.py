@@ -1,5 +1,6 @@
 """Imports of contacts, as JSON or CSV."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 from uuid import UUID
@@ -94,7 +95,7 @@ async def import_contacts(request: Asked) -> Response[bytes]:
     if call.upload is not None:
         await _stage_csv(call, call.upload, into, lambda: call.query_as(CsvImport))
     else:
-        body = call.body(NewImportBody).contact_import
+        body = (await asyncio.to_thread(lambda: call.body(NewImportBody))).contact_import
         if not body.contacts:
             raise NoContactsProvided
         await stage_rows(call, into, body.name, body.contacts)

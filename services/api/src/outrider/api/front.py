@@ -6,10 +6,10 @@ Precedence: 401, 429, unknown route, 405, 415, 413, 400; then the handlers: 404 
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 from urllib.parse import parse_qsl
 
 from litestar import Litestar
@@ -19,7 +19,7 @@ from litestar.types import ASGIApp, HTTPReceiveMessage, HTTPRequestEvent, HTTPSc
 
 from outrider.api.auth import bearer, holder_of, is_operator
 from outrider.api.gateway import OPERATOR, Call, Gateway
-from outrider.api.json_text import parse
+from outrider.api.json_text import LARGE_BYTES, parse
 from outrider.api.once import Keyed, Outcome, answer_once, keyed
 from outrider.api.problems import (
     BadRequest,
@@ -34,6 +34,7 @@ from outrider.api.problems import (
 from outrider.api.uploads import Upload
 from outrider.events.tracing import Span, SpanKind, StatusCode, begun
 
+T = TypeVar("T")
 MIB: Final = 1024 * 1024
 IMPORT_BYTES: Final = 256 * MIB
 MOST_QUERY_FIELDS: Final = 100
@@ -141,8 +142,11 @@ class Front:
         body = await _read(receive, headers, rule) if is_read else b""
         changes = method != "GET" and rule.door != "public"
         target = b"%s?%s" % (call.path.encode(), scope["query_string"])
-        key = keyed(headers, method, target, call.upload or body) if changes else None
-        call.json, call.escaped = ({}, False) if rule.any_type else (parse(body), b"\\u" in body)
+        key = await _off_loop(body, lambda: keyed(headers, method, target, call.upload or body)) if changes else None
+        if rule.any_type:
+            call.json = {}
+        else:
+            call.json, call.escaped = await _off_loop(body, lambda: (parse(body), b"\\u" in body))
         call.seen = _seen(headers.get("outrider-min-position"))
         if call.seen:
             await call.reach(call.seen)
@@ -222,6 +226,11 @@ async def _tell(error: Exception, send: _Dressed) -> None:
 
 async def _nothing_more() -> HTTPReceiveMessage:
     return HTTPRequestEvent(type="http.request", body=b"", more_body=False)
+
+
+async def _off_loop(body: bytes, work: Callable[[], T]) -> T:
+    """What is made of a body; of a large one beside the event loop, which goes on answering others."""
+    return work() if len(body) <= LARGE_BYTES else await asyncio.to_thread(work)
 
 
 def _allowed(route: Route) -> list[str]:

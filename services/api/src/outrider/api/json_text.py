@@ -1,17 +1,32 @@
 """JSON as it comes from outside: stricter than `json.loads`, and what is unsound in it named by field."""
 
 import json
+import json.scanner
 import math
 from collections.abc import Iterator, Mapping
-from typing import cast
+from typing import Any, Final, cast
 
 from outrider.api.problems import BadRequest
 
 Path = tuple[str | int, ...]
+LARGE_BYTES: Final = 256 * 1024
+"""What is made of a body of more is made beside the event loop."""
+
+
+_SCANNER: Final[Any] = vars(json.scanner)["py_make_scanner"]
+"""The standard library's own, which no stub names."""
+
+
+class _GivingWay(json.JSONDecoder):
+    """Scans in Python: other threads run between any two values, while the scanner in C holds the GIL to its end."""
+
+    def __init__(self, **hooks: Any) -> None:  # as `json.loads` hands them on
+        super().__init__(**hooks)
+        self.scan_once = _SCANNER(self)
 
 
 def parse(body: bytes) -> object:
-    """The value of a JSON text; `{}` where there is none.
+    """The value of a JSON text; `{}` where there is none. A large one gives way to other threads.
 
     Raises BadRequest for broken JSON or UTF-8, NaN and Infinity (also as 1e999), and duplicate keys.
     """
@@ -19,7 +34,13 @@ def parse(body: bytes) -> object:
         return {}
     try:
         text = body.decode()
-        return json.loads(text, object_pairs_hook=_no_twins, parse_constant=_no_constant, parse_float=_finite)
+        return json.loads(
+            text,
+            cls=_GivingWay if len(body) > LARGE_BYTES else None,
+            object_pairs_hook=_no_twins,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+        )
     except UnicodeDecodeError as error:
         raise BadRequest(reason="the body is not UTF-8", offset=error.start) from None
     except json.JSONDecodeError as error:

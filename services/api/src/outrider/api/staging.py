@@ -43,7 +43,7 @@ async def stage_rows(call: Call, into: Intake, name: str, rows: Sequence[Person]
     """The rows lie in the vault. They are sorted beside the event loop: there may be a million."""
     await vault.put(call.gateway.log_pool, [_named(into, name)])
     for start in range(0, len(rows), CHUNK_ROWS):
-        part = list(candidates(rows[start : start + CHUNK_ROWS], start + 1))
+        part = candidates(rows[start : start + CHUNK_ROWS], start + 1)
         await _put(call, await asyncio.to_thread(into.sort, part, last=start + CHUNK_ROWS >= len(rows)))
 
 
