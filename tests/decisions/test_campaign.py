@@ -72,7 +72,7 @@ from outrider.events.campaign import (
 )
 from outrider.events.contact import ContactImportFailed, ContactImportNotFound
 from outrider.events.errors import Refused, ValidationFailed
-from outrider.events.message import Event
+from outrider.events.message import Command, Event
 from outrider.events.testing import given
 
 A, C, M, I, X = (UUID(int=n) for n in range(1, 6))  # noqa: E741  # an import
@@ -104,6 +104,7 @@ FACTS = DispatchFacts(
     seed=7,
     at=T,
 )
+ALONE = replace(FACTS, pending={1: 40})
 ENROLL = EnrollImport(command_id=C, account_id=A, campaign_id=M, import_id=I, batch_size=2)
 FIVE = EnrollFacts(import_status="completed", people=6, contacts=5, highest_batch=2)
 NOBODY = ENROLLED.model_copy(update={"contacts": 0, "first_batch_number": None, "batches": 0})
@@ -115,6 +116,23 @@ DELETE = partial(delete, DeleteCampaign(command_id=C, account_id=A, campaign_id=
 PAUSE = partial(pause, PauseCampaign(command_id=C, account_id=A, campaign_id=M))
 COMPLETE = partial(complete, M, 0)
 PLAN = partial(batch_planned, PLANNED)
+Decide = Callable[[Campaign], Sequence[Event]]
+LATER, SECOND = STEP.model_copy(update={"delay_minutes": 9}), STEP.model_copy(update={"position": 2})
+CHANGES_OF_STEPS: list[Decide] = [
+    partial(change_step, ChangeStep(command_id=C, account_id=A, campaign_id=M, step=LATER)),
+    partial(add_step, AddStep(command_id=C, account_id=A, campaign_id=M, step=SECOND)),
+    partial(delete_step, DeleteStep(command_id=C, account_id=A, campaign_id=M, position=1)),
+]
+
+
+def one_after_the_other(before: Sequence[Event], *decisions: Decide) -> tuple[Campaign, set[type[Refused]]]:
+    state, refused = campaign.fold(before), set[type[Refused]]()
+    for decide in decisions:
+        try:
+            state = campaign.fold(decide(state), state)
+        except Refused as refusal:
+            refused.add(type(refusal))
+    return state, refused
 
 
 def dispatching(facts: DispatchFacts = FACTS, batch: int | None = None) -> Callable[[Campaign], Sequence[Event]]:
@@ -246,8 +264,7 @@ def test_a_batch_without_anybody_pending_is_refused() -> None:
 
 def test_a_batch_is_not_dispatched_while_it_is_planned() -> None:
     given(campaign, CREATED, ACTIVATED, DISPATCHED).when(dispatching(batch=1)).refused(NoPendingEnrollments)
-    alone = replace(FACTS, pending={1: 40})
-    given(campaign, CREATED, ACTIVATED, DISPATCHED).when(dispatching(alone)).refused(NoPendingEnrollments)
+    given(campaign, CREATED, ACTIVATED, DISPATCHED).when(dispatching(ALONE)).refused(NoPendingEnrollments)
     given(campaign, CREATED, ACTIVATED, DISPATCHED).when(PLAN).then(PLANNED).when(PLAN).then()
 
 
@@ -256,6 +273,19 @@ def test_pause_and_resume_want_the_other_state() -> None:
     given(campaign, CREATED, ACTIVATED).when(PAUSE).then(PAUSED).when(PAUSE).refused(CampaignNotActive)
     given(campaign, CREATED, ACTIVATED).when(resuming()).refused(CampaignNotPaused)
     given(campaign, CREATED, ACTIVATED, PAUSED).when(resuming()).then(RESUMED)
+
+
+@pytest.mark.parametrize("decide", [CHANGE, partial(enroll_import, ENROLL, FIVE), *CHANGES_OF_STEPS])
+def test_what_a_pause_overtakes_leads_to_the_same_before_and_after_it(decide: Decide) -> None:
+    for before in ((CREATED,), (CREATED, ACTIVATED), (CREATED, ACTIVATED, DISPATCHED)):
+        assert one_after_the_other(before, decide, PAUSE) == one_after_the_other(before, PAUSE, decide)
+
+
+def test_a_pause_overtakes_commands_that_there_are() -> None:
+    assert PauseCampaign.overtakes <= set(Command.kinds)
+    left = {"CreateCampaign", "DeleteCampaign", "DispatchBatch", "PauseCampaign", "ResumeCampaign"}
+    ours = {name for name, kind in Command.kinds.items() if kind.category == "campaign"}
+    assert ours - PauseCampaign.overtakes - {"CampaignCommand", "CredentialCommand"} == left
 
 
 def test_a_campaign_without_a_usable_credential_is_not_resumed() -> None:
@@ -305,11 +335,12 @@ def test_a_campaign_that_was_never_dispatched_or_is_being_planned_does_not_compl
         ),
         max_size=10,
     ),
-    st.sampled_from([CREATE, CHANGE, DELETE, PAUSE, PLAN, COMPLETE, resuming(), dispatching(), dispatching(batch=2)]),
+    st.sampled_from(
+        [CREATE, CHANGE, DELETE, PAUSE, PLAN, COMPLETE, resuming(), dispatching(ALONE), dispatching(batch=2)]
+    ),
 )
-def test_the_same_command_twice_adds_nothing(
-    history: Sequence[Event], decide: Callable[[Campaign], Sequence[Event]]
-) -> None:
+def test_the_same_command_twice_adds_nothing(history: Sequence[Event], decide: Decide) -> None:
+    """Where another batch is pending, a dispatch without a number means that one: only its cause tells a repeat."""
     state = campaign.fold(history)
     try:
         state = campaign.fold(decide(state), state)

@@ -8,7 +8,7 @@ import pytest
 
 from outrider.events.account import PlanChanged
 from outrider.events.bus import Bus
-from outrider.events.campaign import DispatchBatch, EnrollImport, PauseCampaign, ResumeCampaign
+from outrider.events.campaign import DispatchBatch, EnrollContact, EnrollImport, PauseCampaign, ResumeCampaign
 from outrider.events.commands import Answer, Commands, Verdict
 from outrider.events.errors import NotYet, Unavailable
 from outrider.events.message import Command, Event
@@ -109,7 +109,7 @@ async def test_commands_of_different_targets_do_not_wait_for_each_other(urls: Ma
         assert (await waiting).status == "succeeded"
 
 
-async def test_a_pause_overtakes_an_import_that_is_enrolled_and_nothing_else(
+async def test_a_pause_overtakes_an_import_that_is_enrolled_and_what_waits_for_it_but_no_dispatch(
     urls: Mapping[str, str], bus_url: str
 ) -> None:
     begun, enrolled, campaign_id = list[str](), asyncio.Event(), uuid4()
@@ -124,7 +124,7 @@ async def test_a_pause_overtakes_an_import_that_is_enrolled_and_nothing_else(
     async with gateway(urls, bus_url) as bus, kernel(urls) as k:
         commands = Commands(k.pool, k.clock)
         deciding = Bus(bus_url, commands, "decider")
-        kinds = (EnrollImport, PauseCampaign, ResumeCampaign, DispatchBatch)
+        kinds = (EnrollImport, EnrollContact, PauseCampaign, ResumeCampaign, DispatchBatch)
         deciding.serve("dispatcher", dict.fromkeys(kinds, carry_out), everything_seen)
         await deciding.start()
         importing = EnrollImport.model_validate({**of_it, "command_id": uuid4(), "import_id": uuid4()})
@@ -134,14 +134,19 @@ async def test_a_pause_overtakes_an_import_that_is_enrolled_and_nothing_else(
         behind: tuple[type[Command], ...] = (DispatchBatch, PauseCampaign)
         for command in [kind.model_validate({**of_it, "command_id": uuid4()}) for kind in at_once]:
             assert (await bus.ask(command, "dispatcher", 0, 60)).status == "succeeded"
+        one = EnrollContact.model_validate({**of_it, "command_id": uuid4(), "contact_id": uuid4()})
+        waiting.append(asyncio.create_task(bus.ask(one, "dispatcher", 0, 60)))
+        await until("it waits", accepted(commands, one.command_id))
+        pause = PauseCampaign.model_validate({**of_it, "command_id": uuid4()})
+        assert (await bus.ask(pause, "dispatcher", 0, 60)).status == "succeeded"
         for command in [kind.model_validate({**of_it, "command_id": uuid4()}) for kind in behind]:
             waiting.append(asyncio.create_task(bus.ask(command, "dispatcher", 0, 60)))
             await until("it is accepted", accepted(commands, command.command_id))
         enrolled.set()
         assert {verdict.status for verdict in await asyncio.gather(*waiting)} == {"succeeded"}
         assert [kind for kind in begun if kind != "EnrollImport"] == [
-            *("PauseCampaign", "ResumeCampaign"),
-            *("DispatchBatch", "PauseCampaign"),
+            *("PauseCampaign", "ResumeCampaign", "PauseCampaign"),
+            *("EnrollContact", "DispatchBatch", "PauseCampaign"),
         ]
         assert begun.index("DispatchBatch") > max(n for n, kind in enumerate(begun) if kind == "EnrollImport")
         await deciding.stop()

@@ -189,7 +189,8 @@ async def test_the_next_batch_waits_until_the_one_before_it_is_planned(found: Of
     await found.stop_draining()
     first = BatchDispatched(campaign_id=campaign, batch_number=1, seed=1, at=found.desk.clock.now(), pending=1)
     events = [CampaignActivated(campaign_id=campaign), first]
-    await found.desk.log.append(found.account, Write(f"campaign-{campaign}", None, events, new_id()))
+    command = new_id()
+    await found.desk.log.append(found.account, Write(f"campaign-{campaign}", None, events, command))
     with pytest.raises(NoPendingEnrollments):
         await found.do(DispatchBatch, campaign_id=campaign, batch_number=1)
     with pytest.raises(NotYet):
@@ -197,6 +198,8 @@ async def test_the_next_batch_waits_until_the_one_before_it_is_planned(found: Of
     await found.do(PauseCampaign, campaign_id=campaign)
     with pytest.raises(CampaignIsPaused):
         await found.do(DispatchBatch, campaign_id=campaign)
+    again = await found.do(DispatchBatch, command_id=command, campaign_id=campaign)
+    assert (again.body["batch_number"], again.body["scheduled"]) == (1, 1), "a repeat is no dispatch of the next"
 
 
 async def test_the_refusals_of_a_dispatch(found: Office) -> None:

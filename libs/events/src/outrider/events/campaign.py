@@ -150,8 +150,19 @@ class DispatchBatch(CampaignCommand):
     """None: the lowest batch with a pending enrollment that is not being planned already."""
 
 
-class PauseCampaign(CampaignCommand, expires=False, overtakes={"EnrollImport"}):
-    """Claim nothing more until it is resumed; a large import that is being enrolled meanwhile goes on."""
+class PauseCampaign(
+    CampaignCommand,
+    expires=False,
+    overtakes={
+        "AddCredential", "AddStep", "ChangeCampaign", "ChangeCredential", "ChangeStep", "DeleteEnrollment",
+        "DeleteStep", "EnrollContact", "EnrollImport", "ReenableCredential", "RemoveCredential",
+    },
+):  # fmt: skip
+    """Claim nothing more until it is resumed; a large import that is being enrolled meanwhile goes on.
+
+    It overtakes whatever leads to the same before and after it. A dispatch does not: before it, it makes the campaign
+    active, after it, it is refused. Nor do another pause, a resume, or what creates or deletes the campaign.
+    """
 
 
 class ResumeCampaign(CampaignCommand, overtakes={"EnrollImport"}):

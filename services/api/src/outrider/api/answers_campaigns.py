@@ -151,7 +151,7 @@ class CampaignShown(CampaignSettings, CampaignRow):
     clicked: int
     unsubscribed: int
     finished: int
-    """Enrollments without a step left."""
+    """Enrollments that went the whole way: every step was sent. Not those that ended before."""
     suspected_replies: int
     """Replies that only their sender and subject connect with a message; `replied` does not count them."""
 
