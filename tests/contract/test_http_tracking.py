@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
 from outrider.events.database import connect
 from outrider.events.ids import new_id
 from outrider.events.tokens import Keyring, track_click, track_open, unsubscribe
+from tests.kernel.until import until
 from tests.support.mailed import mailed
 from tests.support.system import System
 
@@ -103,6 +105,37 @@ async def test_only_a_post_unsubscribes_and_it_may_be_repeated(gateway: System, 
     one = (await client.get(f"{path}/enrollments")).json()[0]
     assert (one["status"], one["next_send_at"]) == ("unsubscribed", None)
     assert (await client.get(f"/contacts/{one['contact_id']}")).json()["unsubscribed_at"] is not None
+
+
+async def test_an_opt_out_that_nobody_can_decide_now_is_done_later_and_kept_once(
+    gateway: System, client: httpx.AsyncClient
+) -> None:
+    path, delivery = await mailed(gateway, client, timedelta(minutes=5))
+    link = f"/u/{unsubscribe(keys(gateway), delivery)}"
+    async with httpx.AsyncClient(base_url=gateway.url, headers=READER, timeout=60) as reader:
+        gateway.kill("dispatcher")
+        waits = await reader.post(link, data={"List-Unsubscribe": "One-Click"})
+        assert (waits.status_code, waits.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        gateway.revive("dispatcher")
+        await until("the person is unsubscribed", lambda: is_unsubscribed(client, path), 120)
+        assert (await reader.post(link)).content == waits.content
+    pool = await connect(gateway.site.role_urls()["outrider_api"], "log", size=1)
+    try:
+        query = "select status, expires_at from log.commands where request->>'delivery_id' = $1"
+        assert [tuple(row.values()) for row in await pool.fetch(query, str(delivery))] == [("succeeded", None)]
+        failed = "update log.commands set status = 'rejected', http_status = 500 where request->>'delivery_id' = $1"
+        owner = await asyncpg.connect(gateway.site.database_url)
+        await owner.execute(failed, str(delivery))
+        await owner.close()
+        async with httpx.AsyncClient(base_url=gateway.url, timeout=60) as reader:
+            assert (await reader.post(link)).status_code == 200
+        assert len(await pool.fetch(query, str(delivery))) == 2, "what failed is asked once more"
+    finally:
+        await pool.close()
+
+
+async def is_unsubscribed(client: httpx.AsyncClient, path: str) -> bool:
+    return (await totals(client, path))["unsubscribed"] == 1
 
 
 async def test_a_link_leads_where_the_mail_said_and_counts_as_click_and_open(

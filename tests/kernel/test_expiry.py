@@ -12,6 +12,7 @@ from outrider.events.account import ChangePlan, PlanChanged
 from outrider.events.bus import Bus
 from outrider.events.campaign import PauseCampaign
 from outrider.events.commands import LOCK, Commands, Verdict
+from outrider.events.contact import UnsubscribeContact
 from outrider.events.errors import NotYet
 from tests.kernel.deciding import change, decider, everything_seen, gateway, redeliver
 from tests.kernel.until import running
@@ -146,14 +147,17 @@ async def test_a_command_that_waits_for_what_goes_on_does_not_expire_meanwhile(
         assert (await verdict(d.commands, command.command_id)).status == ("accepted" if for_long else "rejected")
 
 
-async def test_a_pause_never_expires(urls: Mapping[str, str], bus_url: str) -> None:
+async def test_a_pause_and_an_opt_out_never_expire(urls: Mapping[str, str], bus_url: str) -> None:
     async with gateway(urls, bus_url) as bus, kernel(urls, "api") as api:
-        pause = PauseCampaign(command_id=uuid4(), account_id=ACCOUNT, campaign_id=uuid4())
-        assert (await bus.ask(pause, "dispatcher", 0, 0)).status == "accepted"
-        await outwait(urls, pause.command_id)
         commands = Commands(api.pool, api.clock)
-        assert await commands.expire() == []
-        assert (await verdict(commands, pause.command_id)).status == "accepted"
+        for lasting in (
+            PauseCampaign(command_id=uuid4(), account_id=ACCOUNT, campaign_id=uuid4()),
+            UnsubscribeContact(command_id=uuid4(), account_id=ACCOUNT, contact_id=uuid4()),
+        ):
+            assert (await bus.ask(lasting, "dispatcher", 0, 0)).status == "accepted"
+            await outwait(urls, lasting.command_id)
+            assert await commands.expire() == []
+            assert (await verdict(commands, lasting.command_id)).status == "accepted"
 
 
 @pytest.mark.parametrize("member", ["api", "dispatcher"])

@@ -89,8 +89,8 @@ class EraseContact(ContactCommand):
     """Delete it, and forget for ever who it was; also of one that is deleted already."""
 
 
-class UnsubscribeContact(Command, category="contact"):
-    """The person asked not to be written to any more."""
+class UnsubscribeContact(Command, category="contact", expires=False):
+    """The person asked not to be written to any more. It waits as long as it must: nobody asks twice."""
 
     contact_id: UUID
     delivery_id: UUID | None = None

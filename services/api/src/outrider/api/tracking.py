@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from litestar import Response, get, post
 
 from outrider.api.describing import tells
 from outrider.api.engagement import Engagement, counts, engagement, record_click, record_open
 from outrider.api.gateway import Asked, Call
-from outrider.api.problems import NotFound, Rejected, ServiceUnavailable
+from outrider.api.idempotency import SERVER_ERRORS
+from outrider.api.problems import Late, NotFound, Rejected, ServiceUnavailable
 from outrider.events.contact import UnsubscribeContact
 from outrider.events.database import passing
 from outrider.events.delivery import DeliveryStarted, EmailSent
@@ -94,22 +95,37 @@ async def ask_to_unsubscribe(request: Asked, token: str) -> Response[bytes]:
     return _page(QUESTION)
 
 
-@post("/u/{token:str}", status_code=200, opt=ONE_CLICK | tells(media=["text/html"]))
+@post(
+    "/u/{token:str}",
+    status_code=200,
+    opt=ONE_CLICK | tells(media=["text/html"], asks=False, refuses=[ServiceUnavailable]),
+)
 async def unsubscribe(request: Asked, token: str) -> Response[bytes]:
-    """The person is not written to any more. RFC 8058; may be repeated."""
+    """The person is not written to any more, as soon as that can be decided. RFC 8058; may be repeated.
+
+    A message asks once, however often its link is used: whoever has the link could make us keep commands without end.
+    Only where its command failed is another one asked.
+    """
     call = request.user
     mailed = await _mailed(call, Purpose.UNSUBSCRIBE, token)
-    command = UnsubscribeContact(
-        command_id=new_id(),
-        account_id=mailed.account_id,
-        contact_id=mailed.contact_id,
-        delivery_id=mailed.delivery_id,
-    )
-    try:
-        await call.ask(command)
-    except Rejected as refusal:  # the contact is gone: nothing is sent to it either
-        _log.info("unsubscribe.refused", command_id=str(command.command_id), status=refusal.verdict.http_status)
-    return _page(DONE)
+    for command_id in (uuid5(mailed.delivery_id, "unsubscribe"), new_id()):
+        command = UnsubscribeContact(
+            command_id=command_id,
+            account_id=mailed.account_id,
+            contact_id=mailed.contact_id,
+            delivery_id=mailed.delivery_id,
+        )
+        try:
+            await call.ask(command)
+        except Late:  # it is kept, and does not expire
+            _log.info("unsubscribe.late", command_id=str(command_id))
+        except Rejected as refusal:
+            status = refusal.verdict.http_status or 0
+            _log.info("unsubscribe.refused", command_id=str(command_id), status=status)
+            if status >= SERVER_ERRORS:
+                continue
+        return _page(DONE)  # refused or not: a contact that is gone is sent nothing either
+    raise ServiceUnavailable
 
 
 async def _record_open(call: Call, mailed: Mailed, user_agent: str) -> None:
