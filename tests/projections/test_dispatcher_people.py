@@ -65,6 +65,14 @@ async def names_of(found: Office, contact: UUID) -> list[str]:
     return [row["name"] for row in rows]
 
 
+async def copied(found: Office, email: str) -> UUID:
+    """Whose mail server spoke of the address."""
+    credential = new_id()
+    said = Entry(credential, "smtp_error", found.account, "credential", {"reply": f"550 <{email}> is nobody"})
+    await vault.put(found.desk.log_pool, [said])
+    return credential
+
+
 async def test_who_cannot_be_added_is_not_kept(found: Office) -> None:
     first, command = new_id(), new_id()
     for _ in range(2):
@@ -80,11 +88,13 @@ async def test_who_cannot_be_added_is_not_kept(found: Office) -> None:
 
 async def test_a_change_is_carried_out_once_and_leaves_one_person(found: Office) -> None:
     contact, command = await add(found, "old@example.com"), new_id()
+    copy = await copied(found, "old@example.com")
     for _ in range(2):
         assert (await change(found, contact, "new@example.com", command)).status == 200
     events = await found.events(f"contact-{contact}")
     assert [type(event) for event in events[1:]] == [ContactChanged]
     assert await names_of(found, contact) == ["person"]
+    assert await names_of(found, copy) == []
     person = await vault.get(found.desk.log_pool, found.account, contact, "person")
     assert person == {"email": "new@example.com"}
     assert isinstance((await found.events(f"address-{key_of('old@example.com')}"))[-1], AddressReleased)
@@ -104,13 +114,14 @@ async def test_a_refused_change_leaves_the_person_as_it_was(found: Office) -> No
 
 async def test_who_is_deleted_is_forgotten_and_written_to_no_more(found: Office) -> None:
     contact, command = await add(found, "gone@example.com"), new_id()
+    copy = await copied(found, "gone@example.com")
     campaign, _ = await found.campaign()
     await found.do(EnrollContact, campaign_id=campaign, contact_id=contact)
     first = await found.do(DeleteContact, contact_id=contact, command_id=command)
     again = await found.do(DeleteContact, contact_id=contact, command_id=command)
     assert (first.status, first.body) == (again.status, again.body) == (204, {"id": str(contact)})
     assert await found.has(f"enrollment-{enrollment_id(campaign, contact)}", EnrollmentStopped)
-    assert await names_of(found, contact) == []
+    assert await names_of(found, contact) == await names_of(found, copy) == []
     assert isinstance((await found.events(f"address-{key_of('gone@example.com')}"))[-1], AddressReleased)
     for kind in (DeleteContact, ChangeContact):
         with pytest.raises(ContactNotFound):
@@ -142,6 +153,7 @@ async def test_who_opted_out_is_so_again_whatever_became_of_the_contact(found: O
     campaign, _ = await found.campaign()
     import_id, contact = await imported(found, email)
     await found.do(UnsubscribeContact, contact_id=contact)
+    copy = await copied(found, email)
     for _ in range(2):  # the address is one that was never had before, then one that was
         await found.do(DeleteImport, import_id=import_id)
         left = AddressReleased(address_key=key_of(email), opted_out=True)
@@ -151,6 +163,7 @@ async def test_who_opted_out_is_so_again_whatever_became_of_the_contact(found: O
         assert [(skip["contact_id"], skip["kind"]) for skip in enrolled.body["skipped"]] == [
             (str(contact), "unsubscribed")
         ]
+    assert await names_of(found, copy) == []
     await found.do(DeleteContact, contact_id=contact)
     erased = await add(found, email)
     await found.do(EraseContact, contact_id=erased)

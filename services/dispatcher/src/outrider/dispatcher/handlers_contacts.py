@@ -18,7 +18,7 @@ from outrider.dispatcher.contact import (
     reserve,
 )
 from outrider.dispatcher.desk import Desk, carried_out
-from outrider.dispatcher.erasing import erase
+from outrider.dispatcher.erasing import erase, forget_address, forget_people
 from outrider.dispatcher.facts import suppressions_of
 from outrider.dispatcher.importing import add
 from outrider.dispatcher.importing_chunks import Row
@@ -69,6 +69,10 @@ async def on_change_contact(desk: Desk, command: ChangeContact) -> Answer:
     except (ContactAlreadyExists, ContactNotFound):
         await desk.log_pool.execute("delete from log.vault where owner = $1 and name = $2", command.contact_id, staged)
         raise
+    if changed := await vault.get(desk.log_pool, command.account_id, command.contact_id, staged):
+        becomes = changed.get("email")
+        if becomes is not None:
+            await forget_address(desk.log_pool, command.account_id, command.contact_id, becomes)
     await desk.log_pool.execute(CHANGE_PERSON, command.contact_id, staged, command.account_id)
     return Answer({"id": str(command.contact_id)}, 200, await desk.log.last_position())
 
@@ -116,7 +120,7 @@ async def on_delete_contact(desk: Desk, drain: Drain, command: DeleteContact) ->
     """204 when its enrollments have ended and nothing tells who it was."""
     position = await _delete(desk, command)
     position = await carried_out(desk, drain, f"{command.contact_id}:ContactDeleted", position)
-    await vault.forget(desk.log_pool, [command.contact_id])
+    await forget_people(desk.log_pool, command.account_id, [command.contact_id])
     return Answer({"id": str(command.contact_id)}, 204, position)
 
 

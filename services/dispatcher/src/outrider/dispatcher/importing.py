@@ -19,6 +19,7 @@ from outrider.dispatcher.contact import (
     release,
 )
 from outrider.dispatcher.desk import CHUNK, Desk
+from outrider.dispatcher.erasing import forget_people
 from outrider.dispatcher.importing_chunks import Chunk, Row, add_chunk
 from outrider.events import database, todo, vault
 from outrider.events.errors import Conflict
@@ -109,7 +110,7 @@ async def delete_import(desk: Desk, item: Todo) -> None:
     after = 0
     while rows := await desk.tables.fetch(TO_DELETE, import_id, item.account_id, after, CHUNK):
         await asyncio.gather(*(_delete(desk, item.account_id, cause, row) for row in rows))
-        await vault.forget(desk.log_pool, [row["contact_id"] for row in rows])
+        await forget_people(desk.log_pool, item.account_id, [row["contact_id"] for row in rows])
         await desk.kept_pace()
         after = rows[-1]["added"]
     await vault.forget(desk.log_pool, [import_id])
