@@ -197,6 +197,8 @@ async def test_the_audits_take_their_filters_and_name_what_they_do_not_know(clie
         ("skips?limit=0", "limit"),
         ("enrollments?status=unknown", "status"),
         ("enrollments?batch_number=-1", "batch_number"),
+        ("enrollments?batch_number=1000000001", "batch_number"),
+        (f"enrollments?batch_number={'9' * 5000}", "batch_number"),
         ("replies?limit=x", "limit"),
         ("replies?kind=x", "kind"),
     ):

@@ -33,8 +33,10 @@ from outrider.dispatcher.campaign import (
 )
 from outrider.dispatcher.contact import ImportStatus
 from outrider.events.campaign import (
+    LAST_BATCH_NUMBER,
     AddStep,
     BatchDispatched,
+    BatchNumbersUsedUp,
     BatchPlanned,
     CampaignActivated,
     CampaignAlreadyDispatched,
@@ -174,6 +176,17 @@ def test_an_import_without_batch_size_gets_one_batch() -> None:
     command = ENROLL.model_copy(update={"batch_size": None})
     one = ENROLLED.model_copy(update={"batches": 1, "batch_size": 5})
     given(campaign, CREATED).when(partial(enroll_import, command, FIVE)).then(one)
+
+
+def test_batches_are_not_numbered_past_the_highest_number() -> None:
+    """A projection that cannot hold a number stops for every account."""
+    three_left = replace(FIVE, highest_batch=LAST_BATCH_NUMBER - 3)
+    last_ones = ENROLLED.model_copy(update={"first_batch_number": LAST_BATCH_NUMBER - 2})
+    given(campaign, CREATED).when(partial(enroll_import, ENROLL, three_left)).then(last_ones)
+    two_left = replace(FIVE, highest_batch=LAST_BATCH_NUMBER - 2)
+    given(campaign, CREATED).when(partial(enroll_import, ENROLL, two_left)).refused(BatchNumbersUsedUp)
+    given(campaign, CREATED, last_ones).when(partial(enroll_import, ENROLL, FIVE)).refused(BatchNumbersUsedUp)
+    given(campaign, CREATED).when(partial(enroll_import, ENROLL, replace(two_left, contacts=0))).then(NOBODY)
 
 
 def test_an_import_of_which_all_are_skipped_gets_no_batch() -> None:

@@ -189,6 +189,16 @@ async def test_the_tables_come_out_the_same_whether_run_on_again_or_rebuilt(urls
         assert await found.dump() == once
 
 
+async def test_a_batch_number_that_the_log_holds_is_shown_however_high(urls: Mapping[str, str]) -> None:
+    async with facts(urls) as found:
+        await found.begin(0)
+        await found.enroll(0, 2**31)
+        await found.dispatch(range(1), batch_number=2**31)
+        await found.catch_up()
+        batch = await found.row("select * from batches where campaign_id = $1", CAMPAIGN)
+        assert (batch["batch_number"], batch["pending"], batch["dispatched_at"] is not None) == (2**31, 1, True)
+
+
 async def test_who_clicked_is_counted_once(urls: Mapping[str, str]) -> None:
     async with facts(urls) as found:
         await a_full_life(found)

@@ -4,15 +4,20 @@ from collections.abc import AsyncGenerator, Mapping
 from datetime import timedelta
 from functools import partial
 from itertools import pairwise
+from uuid import UUID
 
 import pytest
 
 from outrider.dispatcher.telling import lanes
 from outrider.events.account import ChangePlan
 from outrider.events.campaign import (
+    BatchNumbersUsedUp,
     CampaignCompleted,
     CampaignSettings,
     Day,
+    DispatchBatch,
+    EnrollContact,
+    EnrollImport,
     SendWindow,
     StepPlan,
     StepsRetimed,
@@ -38,6 +43,28 @@ async def found(urls: Mapping[str, str], bus_url: str) -> AsyncGenerator[Office]
 async def waits(found: Office, count: int) -> bool:
     query = "select count(*) from todos where kind = 'send_step' and done_at is null and held"
     return int(await found.desk.work.fetchval(query)) == count
+
+
+async def the_contact_of(found: Office, import_id: UUID) -> UUID:
+    await found.desk.fresh()
+    return UUID(
+        str(await found.desk.tables.fetchval("select contact_id from contacts where import_id = $1", import_id))
+    )
+
+
+async def test_numbers_that_the_log_holds_are_read_however_high(found: Office) -> None:
+    """One of them would stop the reader, and with it the mail of every account."""
+    await found.do(ChangePlan, monthly_limit=10**12)
+    campaign, _ = await found.campaign()
+    await found.do(EnrollImport, campaign_id=campaign, import_id=await found.import_people("a@example.com"))
+    other = await found.import_people("b@example.com")
+    last = {"campaign_id": campaign, "contact_id": (await the_contact_of(found, other))}
+    await found.do(EnrollContact, **last, batch_number=2**31)
+    for number in (1, 2**31):
+        answer = await found.do(DispatchBatch, campaign_id=campaign)
+        assert (answer.body["batch_number"], answer.body["scheduled"]) == (number, 1)
+    with pytest.raises(BatchNumbersUsedUp):
+        await found.do(EnrollImport, campaign_id=campaign, import_id=await found.import_people("c@example.com"))
 
 
 async def test_what_is_over_the_plan_waits_for_a_higher_limit_or_the_next_period(found: Office) -> None:

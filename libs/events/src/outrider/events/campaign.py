@@ -9,6 +9,8 @@ from outrider.events.credential import NewCredential
 from outrider.events.errors import Refused
 from outrider.events.message import Command, Event, Message
 
+LAST_BATCH_NUMBER: Final = 10**9
+"""The highest one that a batch may have."""
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
@@ -307,6 +309,10 @@ class CampaignNotPaused(Refused, status=422, code="campaign_not_paused"):
 
 class CampaignIsPaused(Refused, status=422, code="campaign_paused"):
     """The campaign is paused: resume it before you dispatch."""
+
+
+class BatchNumbersUsedUp(Refused, status=422, code="batch_numbers_used_up"):
+    """The campaign has no batch number left for these: none is higher than 1000000000."""
 
 
 class NoSequenceSteps(Refused, status=422, code="no_sequence_steps"):

@@ -18,6 +18,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from outrider.api.json_text import Path, field_name, mended
 from outrider.api.problems import ValidationFailed
+from outrider.events.campaign import LAST_BATCH_NUMBER
 from outrider.events.ids import BadAddress, parse_address
 
 B = TypeVar("B", bound="Body")
@@ -106,7 +107,7 @@ Name = Annotated[
 ]
 """Trimmed, 1 to 200 characters."""
 MonthlyLimit = Annotated[Int, Field(ge=0, le=10**12)]
-BatchNumber = Annotated[Int, Field(ge=0, le=2**31 - 1)]
+BatchNumber = Annotated[Int, Field(ge=0, le=LAST_BATCH_NUMBER)]
 
 
 class Nothing(Body):
@@ -165,7 +166,7 @@ class EnrollBody(Body):
     """POST /campaigns/:id/enroll."""
 
     contact_import_id: str
-    batch_size: Annotated[Int, Field(ge=1, le=2**31 - 1)] | None = None
+    batch_size: Annotated[Int, Field(ge=1, le=LAST_BATCH_NUMBER)] | None = None
 
 
 class EnrollContactBody(Body):

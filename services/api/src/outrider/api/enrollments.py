@@ -1,5 +1,6 @@
 """Enrollments: who is enrolled, how far each is, who was skipped, who answered."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
@@ -16,7 +17,13 @@ from outrider.api.paging import as_id
 from outrider.api.presenting import enrolled, people
 from outrider.api.problems import ValidationFailed
 from outrider.api.reasons import REASONS
-from outrider.events.campaign import DeleteEnrollment, EnrollContact, EnrollImport
+from outrider.events.campaign import (
+    LAST_BATCH_NUMBER,
+    BatchNumbersUsedUp,
+    DeleteEnrollment,
+    EnrollContact,
+    EnrollImport,
+)
 from outrider.events.contact import ContactImportFailed, ContactImportNotFound, ContactNotFound
 from outrider.events.database import Row
 from outrider.events.enrollment import ContactAlreadyEnrolled, ContactSkipped, EnrollmentNotFound
@@ -26,10 +33,9 @@ from outrider.events.message import Json
 STATUSES: Final = (
     "pending", "scheduled", "sent", "opened", "replied", "bounced", "unsubscribed", "skipped", "failed", "stopped",
 )  # fmt: skip
-MOST_BATCH_NUMBER: Final = 2**31 - 1
 BY_STATUS: Final = Query("status", "Those with this status alone.", {"type": "string", "enum": list(STATUSES)})
 BY_BATCH: Final = Query(
-    "batch_number", "Those of this batch alone.", {"type": "integer", "minimum": 0, "maximum": MOST_BATCH_NUMBER}
+    "batch_number", "Those of this batch alone.", {"type": "integer", "minimum": 0, "maximum": LAST_BATCH_NUMBER}
 )
 BY_KIND: Final = Query("kind", "Those of this kind alone.", {"type": "string", "enum": list(REASONS)})
 FIELDS: Final = """
@@ -42,7 +48,7 @@ OF_CAMPAIGN: Final = f"""
 select {FIELDS}
 from enrollments e
 where e.campaign_id = $1 and e.position < $2 and ($4::text is null or e.status = $4)
-    and ($5::int is null or e.batch_number = $5)
+    and ($5::bigint is null or e.batch_number = $5)
 order by e.position desc
 limit $3
 """  # noqa: S608  # a constant
@@ -79,7 +85,7 @@ where v.account_id = $3
 @post(
     "/campaigns/{campaign_id:str}/enroll",
     status_code=200,
-    opt=tells(Enrolled, body=EnrollBody, refuses=[ContactImportNotFound, ContactImportFailed]),
+    opt=tells(Enrolled, body=EnrollBody, refuses=[ContactImportNotFound, ContactImportFailed, BatchNumbersUsedUp]),
 )
 async def enroll(request: Asked, campaign_id: str) -> Response[bytes]:
     """Enroll every contact of an import, in batches, once the import is complete."""
@@ -282,7 +288,7 @@ def _one_of(field: str, value: str | None, known: Sequence[str]) -> str | None:
 def _batch_number(value: str | None) -> int | None:
     if value is None:
         return None
-    if not value.isdecimal() or not value.isascii() or int(value) > MOST_BATCH_NUMBER:
+    if not re.fullmatch(r"[0-9]{1,10}", value) or int(value) > LAST_BATCH_NUMBER:
         raise ValidationFailed([{"field": "batch_number", "message": "must be a number from 0"}])
     return int(value)
 

@@ -38,9 +38,9 @@ where account_id = $1 and settings ->> 'outreach_id' = $2 and deleted_at is null
 order by position desc
 """
 TOTALS: Final = """
-select coalesce(sum(n.pending), 0)::int as pending, coalesce(sum(n.sent), 0)::int as sent,
-    coalesce(sum(n.opened), 0)::int as opened, coalesce(sum(n.replied), 0)::int as replied,
-    coalesce(sum(n.bounced), 0)::int as bounced
+select coalesce(sum(n.pending), 0)::bigint as pending, coalesce(sum(n.sent), 0)::bigint as sent,
+    coalesce(sum(n.opened), 0)::bigint as opened, coalesce(sum(n.replied), 0)::bigint as replied,
+    coalesce(sum(n.bounced), 0)::bigint as bounced
 from campaigns c
 join campaign_counts n using (campaign_id)
 where c.account_id = $1 and c.settings ->> 'outreach_id' = $2 and c.deleted_at is null

@@ -161,7 +161,7 @@ async def batch_dispatched(db: Db, events: Sequence[Recorded[BatchDispatched]]) 
     batches = last_of(events, lambda event: (event.campaign_id, event.batch_number))
     await db.execute(
         "insert into batches (campaign_id, batch_number, dispatched_at) "
-        "select * from unnest($1::uuid[], $2::int[], $3::timestamptz[]) "
+        "select * from unnest($1::uuid[], $2::bigint[], $3::timestamptz[]) "
         "on conflict (campaign_id, batch_number) do update set dispatched_at = excluded.dispatched_at",
         [item.event.campaign_id for item in batches],
         [item.event.batch_number for item in batches],

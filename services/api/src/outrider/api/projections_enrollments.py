@@ -23,7 +23,7 @@ from outrider.events.message import Recorded
 CREATE = """
 insert into enrollments
     (enrollment_id, account_id, campaign_id, contact_id, batch_number, position, created_at)
-select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::int[], $6::bigint[], $7::timestamptz[])
+select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bigint[], $7::timestamptz[])
 on conflict do nothing
 """
 PLAN = """

@@ -9,8 +9,10 @@ from uuid import UUID
 from outrider.dispatcher.contact import ImportStatus
 from outrider.events.aggregate import Aggregate
 from outrider.events.campaign import (
+    LAST_BATCH_NUMBER,
     AddStep,
     BatchDispatched,
+    BatchNumbersUsedUp,
     BatchPlanned,
     CampaignActivated,
     CampaignAlreadyDispatched,
@@ -219,13 +221,17 @@ def enroll_import(command: EnrollImport, facts: EnrollFacts, state: Campaign) ->
     if not facts.people:
         return []
     size = command.batch_size or facts.contacts
+    batches = -(-facts.contacts // size) if facts.contacts else 0
+    last = max(state.highest_batch, facts.highest_batch)
+    if batches and last + batches > LAST_BATCH_NUMBER:
+        raise BatchNumbersUsedUp
     return [
         ImportEnrolled(
             campaign_id=command.campaign_id,
             import_id=command.import_id,
             contacts=facts.contacts,
-            first_batch_number=max(state.highest_batch, facts.highest_batch) + 1 if facts.contacts else None,
-            batches=-(-facts.contacts // size) if facts.contacts else 0,
+            first_batch_number=last + 1 if batches else None,
+            batches=batches,
             batch_size=size,
             people=facts.people,
         )

@@ -63,7 +63,7 @@ async def enrollment_created(db: Db, events: Sequence[Recorded[EnrollmentCreated
     await db.execute(
         "insert into enrollments (enrollment_id, campaign_id, account_id, contact_id, batch_number, priority, ordinal, "
         "created, version, outreach_id) "
-        "select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::int[], $6::boolean[], "
+        "select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[], $6::boolean[], "
         "$7::int[], $8::bigint[], $9::int[], $10::uuid[])",
         [item.event.enrollment_id for item in events],
         [item.event.campaign_id for item in events],

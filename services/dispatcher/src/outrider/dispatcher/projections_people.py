@@ -28,7 +28,7 @@ people = Projection(NAME)
 async def account_opened(db: Db, events: Sequence[Recorded[AccountOpened]]) -> None:
     """It has its limit."""
     await db.execute(
-        "insert into accounts (account_id, monthly_limit) select * from unnest($1::uuid[], $2::int[])",
+        "insert into accounts (account_id, monthly_limit) select * from unnest($1::uuid[], $2::bigint[])",
         [item.event.account_id for item in events],
         [item.event.monthly_limit for item in events],
     )
@@ -40,7 +40,7 @@ async def plan_changed(db: Db, events: Sequence[Recorded[PlanChanged]]) -> None:
     last = {item.event.account_id: item.event.monthly_limit for item in events}
     await db.execute(
         "update accounts a set monthly_limit = n.monthly_limit "
-        "from unnest($1::uuid[], $2::int[]) as n (account_id, monthly_limit) where a.account_id = n.account_id",
+        "from unnest($1::uuid[], $2::bigint[]) as n (account_id, monthly_limit) where a.account_id = n.account_id",
         list(last),
         list(last.values()),
     )
