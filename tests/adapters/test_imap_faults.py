@@ -96,6 +96,18 @@ async def test_a_burst_of_thousands_of_lines_is_read() -> None:
         await session.close()
 
 
+async def test_a_number_that_no_server_may_give_is_none() -> None:
+    """RFC 3501 section 9: a number has 32 bits."""
+    beyond = b"9" * 5000
+    found = b"* SEARCH 5 " + beyond + b"\r\n%t OK found\r\n"
+    head = b"* 1 FETCH (UID " + beyond + b' BODY[HEADER]<0> "A: ")\r\n* 2 FETCH (UID 5 BODY[HEADER]<0> "A: ")\r\n'
+    async with scripted(SEARCH=found, FETCH=head + b"%t OK fetched\r\n") as (mailbox, _):
+        session = await opened(mailbox)
+        assert await session.uids_after(0) == [5]
+        assert [head.uid async for head in session.headers([5])] == [5]
+        await session.close()
+
+
 async def test_a_search_of_a_hundred_thousand_is_read() -> None:
     many = b" ".join(b"%d" % number for number in range(1, 100_001))
     async with scripted(SEARCH=b"* SEARCH " + many + b"\r\n%t OK found\r\n") as (mailbox, _):

@@ -51,6 +51,7 @@ async def test_a_certificate_must_be_trusted_for_the_name_that_was_asked(tmp_pat
         ({"access_token": "t", "expires_in": True, "token_type": "bearer"}, Granted("t", 3600.0)),
         ({"access_token": "t", "expires_in": 1, "refresh_token": "next"}, Granted("t", 60.0, "next")),
         ({"access_token": "t", "expires_in": "soon"}, Granted("t", 3600.0)),
+        ({"access_token": "t", "expires_in": 10**400}, Granted("t", 3600.0)),
     ],
 )
 async def test_answers_are_read_as_servers_give_them(said: Mapping[str, Any], expected: Granted) -> None:

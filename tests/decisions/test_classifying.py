@@ -284,6 +284,16 @@ def test_the_day_of_return_is_read_where_it_is_clear(body: str, day: date | None
 
 
 @pytest.mark.parametrize(
+    ("stated", "day"),
+    [("2026-12-04", date(2026, 12, 4)), ("2026-13-45", None), ("2099-12-31", None)],
+)
+def test_the_day_that_apple_mail_states_is_taken_where_it_is_one_within_a_year(stated: str, day: date | None) -> None:
+    found = verdict("Away.", Auto_Submitted="auto-replied", X_Apple_Criteria=f"startDate=2026-11-01;endDate={stated}")
+    assert isinstance(found, AutomaticReply)
+    assert found.returns_on == day
+
+
+@pytest.mark.parametrize(
     "body",
     [
         "STOP",

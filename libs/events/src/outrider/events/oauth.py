@@ -171,7 +171,7 @@ def _granted(fields: dict[str, Any]) -> Answer:
     number = isinstance(life, (int, float, str)) and not isinstance(life, bool)
     try:
         seconds = float(life) if number and life is not None else USUAL_LIFE_SECONDS
-    except ValueError:
+    except (ValueError, OverflowError):
         seconds = USUAL_LIFE_SECONDS
     keeps = isinstance(rotated, str) and 0 < len(rotated) <= LONGEST_TOKEN
     return Granted(str(token), max(SHORTEST_LIFE_SECONDS, seconds), rotated if keeps else None)

@@ -148,11 +148,12 @@ def returns_on(mail: Mail) -> date | None:
     sent = mail.sent_at or datetime.min.replace(tzinfo=UTC)
     if sent.year == 1:
         return None
-    stated = re.search(r"endDate=(20\d\d-\d\d-\d\d)", mail.header("X-Apple-Criteria"))
+    stated = re.search(r"endDate=(20\d\d)-(\d\d)-(\d\d)", mail.header("X-Apple-Criteria"))
     text = f"{mail.subject}\n{mail.text[:_LOOKED_AT]}"
     found = [day for day in _named(text, sent.date()) if day >= sent.date()]
-    if stated:
-        found = [date.fromisoformat(stated[1]), *found]
+    ends = _valid(*map(int, stated.groups())) if stated else None
+    if ends is not None and ends <= sent.date() + _FARTHEST:
+        found.insert(0, ends)
     return found[0] if found else None
 
 

@@ -12,15 +12,16 @@ Line = bytes | bytearray
 Role = Literal["inbox", "junk", "all"]
 
 _LIST: Final = re.compile(rb'\((?P<flags>[^)]*)\) (?:NIL|"(?:[^"\\]|\\.)*") (?P<name>.*)', re.DOTALL)
+_NUMBER: Final = re.compile(rb"\d{1,10}")  # of 32 bits (RFC 3501): a longer one is none
 _FETCH: Final = re.compile(rb"\d+ FETCH \(")
-_UID: Final = re.compile(rb"\bUID (\d+)")
-_SIZE: Final = re.compile(rb"\bRFC822\.SIZE (\d+)")
+_UID: Final = re.compile(rb"\bUID (\d{1,10})\b")
+_SIZE: Final = re.compile(rb"\bRFC822\.SIZE (\d{1,18})\b")
 _DATE: Final = re.compile(rb'\bINTERNALDATE "([^"]+)"')
 _THREAD: Final = re.compile(rb"\bX-GM-THRID (\d+)")
 _SECTION: Final = re.compile(rb'\bBODY\[[^\]]*\](?:<\d+>)? (?P<content>\{|NIL|"(?P<quoted>(?:[^"\\]|\\.)*)")')
-_UID_VALIDITY: Final = re.compile(rb"\[UIDVALIDITY (\d+)\]")
-_UID_NEXT: Final = re.compile(rb"\[UIDNEXT (\d+)\]")
-_EXISTS: Final = re.compile(rb"(\d+) EXISTS")
+_UID_VALIDITY: Final = re.compile(rb"\[UIDVALIDITY (\d{1,10})\]")
+_UID_NEXT: Final = re.compile(rb"\[UIDNEXT (\d{1,10})\]")
+_EXISTS: Final = re.compile(rb"\b(\d{1,10}) EXISTS")
 _JUNK_NAMES: Final = frozenset({"junk", "spam", "junk e-mail", "junk email", "bulk mail"})
 
 
@@ -100,7 +101,7 @@ def _first_number(pattern: re.Pattern[bytes], lines: Sequence[Line]) -> int | No
 
 def uids(lines: Sequence[Line]) -> list[int]:
     """Answer the numbers of a SEARCH, ascending, each once."""
-    return sorted({int(word) for line in lines for word in line.split() if word.isdigit()})
+    return sorted({int(word) for line in lines for word in line.split() if _NUMBER.fullmatch(word)})
 
 
 def heads(lines: Sequence[Line]) -> list[Head]:
