@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -14,9 +15,14 @@ from outrider.events.database import Pool
 from outrider.events.drain import Drain
 from outrider.events.lookout import Lookout
 from outrider.events.projector import Projection, Reader
+from outrider.events.service import Settings
+from outrider.local.keys import Keys
+from outrider.reply_watcher.access import Access
+from outrider.reply_watcher.scanning import Scanner, Watched
+from outrider.reply_watcher.watching import Watch, Watchers
 from tests.kernel.deciding import change
 from tests.kernel.until import until
-from tests.support.kernel import Kernel, kernel
+from tests.support.kernel import ACCOUNT, Kernel, kernel
 
 
 class Confused:
@@ -61,12 +67,33 @@ async def retelling(k: Kernel, pool: Pool) -> None:
     await Bus("nats://127.0.0.1:1", Commands(pool, k.clock), "x").retell()
 
 
-@pytest.mark.parametrize("loop", [reading, draining, looking, retelling])
+def access(k: Kernel, pool: Pool) -> Access:
+    """Whose vault is there."""
+    keys = Keys.fresh()
+    settings = Settings("", "", "", "", keys.hash_key, seal_private_key=keys.seal_private_key)
+    return Access(settings, pool, k.log)
+
+
+NO_SCANNER = cast("Scanner", None)
+"""Nobody comes as far as that."""
+
+
+async def watching(k: Kernel, pool: Pool) -> None:
+    watched = Watched(uuid4(), ACCOUNT, (uuid4(),), 0, k.clock.real())
+    await Watch(watched, access(k, pool), NO_SCANNER, 1).run()
+
+
+async def watching_all(k: Kernel, pool: Pool) -> None:
+    await Watchers(pool, pool, access(k, pool), NO_SCANNER, 1).run()
+
+
+@pytest.mark.parametrize("loop", [reading, draining, looking, retelling, watching, watching_all])
 async def test_a_loop_that_is_cancelled_ends(urls: Mapping[str, str], loop: Any) -> None:  # noqa: ANN401  # of those above
     async with kernel(urls) as k:
         pool = Confused()
         task = asyncio.create_task(loop(k, cast("Pool", pool)))
-        await pool.waits.wait()
+        async with asyncio.timeout(120):
+            await pool.waits.wait()
         task.cancel()
         await asyncio.wait([task], timeout=20)
         assert task.cancelled()

@@ -1,6 +1,7 @@
 """What is due and is not told all the same: over the plan, outside the window, suppressed."""
 
-from collections.abc import AsyncGenerator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import pairwise
@@ -8,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from outrider.dispatcher.plans import OPEN_PLAN, open_plan
 from outrider.dispatcher.telling import lanes
 from outrider.events.account import ChangePlan
 from outrider.events.campaign import (
@@ -25,12 +27,20 @@ from outrider.events.campaign import (
 from outrider.events.claims import Places
 from outrider.events.contact import SuppressAddress
 from outrider.events.credential import CredentialDisabled
+from outrider.events.drain import Drain
 from outrider.events.enrollment import EnrollmentStopped
 from outrider.events.ids import new_id
-from tests.support.dispatcher import Office, office
+from outrider.events.todo import Todo
+from tests.support.dispatcher import SECONDS, Office, office
 
 AT_ONCE = (StepPlan(position=1, delay_minutes=0, thread=False), StepPlan(position=2, delay_minutes=0, thread=True))
 ONE = AT_ONCE[:1]
+LOCK_AWAITED = """
+select true from pg_locks
+where locktype = 'advisory' and not granted
+    and database = (select oid from pg_database where datname = current_database())
+limit 1
+"""
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -91,6 +101,29 @@ async def test_what_is_over_the_plan_waits_for_a_higher_limit_or_the_next_period
     await found.desk.work.execute("update todos set due_at = now() where kind = 'open_plan' and done_at is null")
     await found.job()
     assert await waits(found, 0)
+
+
+async def test_what_is_told_is_counted_while_many_plans_wait_to_be_opened(found: Office) -> None:
+    """Both lend connections of the same few; who has locked the lanes must get one."""
+    opening: list[asyncio.Task[None]] = []
+
+    async def waiting() -> bool:
+        return bool(await found.desk.tables.fetchval(LOCK_AWAITED))
+
+    async def counted() -> Mapping[UUID, Places]:
+        now = found.desk.clock.now()
+        opening.extend(
+            asyncio.create_task(open_plan(found.desk, Todo(OPEN_PLAN, f"{n}", found.account, now))) for n in range(50)
+        )
+        await found.until("they wait for the lock", waiting)
+        return await lanes(found.desk)
+
+    async def nothing(_: Sequence[Todo]) -> None:
+        """Nothing is due."""
+
+    async with asyncio.timeout(SECONDS):
+        assert await Drain("send_step", nothing, found.desk.work, found.desk.clock, lanes=counted).once() == 0
+        assert await asyncio.gather(*opening) == [None] * 50
 
 
 async def test_who_is_suppressed_when_a_step_is_due_is_written_to_no_more(found: Office) -> None:

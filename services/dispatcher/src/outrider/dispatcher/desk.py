@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -43,6 +43,8 @@ class Desk:
     work: Pool
     facts: Reader
     todos: Reader
+    opening_plans: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the only one who may wait, with a connection of `work`, for what the telling has locked."""
 
     async def fresh(self) -> int:
         """The facts hold all that is recorded now: the position. Raises NotYet where they do not come that far."""

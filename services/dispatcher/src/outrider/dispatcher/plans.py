@@ -83,7 +83,8 @@ async def open_plan(desk: Desk, item: Todo) -> None:
     """What waits for the account's plan is timed anew and then told, unless the plan is used up still."""
     await desk.fresh()
     account, now = item.account_id, desk.clock.now()
-    async with desk.work.acquire() as db, db.transaction():
+    # One at a time: whoever has locked the lanes needs connections of the same few, which all others would wait with.
+    async with desk.opening_plans, desk.work.acquire() as db, db.transaction():
         await db.execute(LOCK_LANES, "send_step")  # whoever is at it by older figures has made his campaigns wait
         rows = await db.fetch("select id from holds where reason = $1", _reason(account))
         waiting: Sequence[UUID] = [row["id"] for row in rows]

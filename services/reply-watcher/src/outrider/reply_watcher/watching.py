@@ -7,7 +7,7 @@ from time import monotonic
 from typing import NoReturn
 from uuid import UUID, uuid4
 
-from outrider.events.database import Pool, Row, passing
+from outrider.events.database import Pool, Row, heed_cancellation, passing
 from outrider.events.leases import release, take_all
 from outrider.events.telemetry import MAILBOX_AGE_SECONDS, MAILBOX_STATES, logger
 from outrider.reply_watcher.access import Access
@@ -55,6 +55,7 @@ class Watch:
         try:
             await self._scans()
         except MailboxFailed as failed:
+            heed_cancellation()
             self._failures += 1
             self.refused = isinstance(failed, AuthFailed)
             wait = refused_seconds if isinstance(failed, AuthFailed) else backoff_seconds
@@ -62,6 +63,7 @@ class Watch:
             _log.warning("mailbox.failed", mailbox=mailbox_id, kind=type(failed).__name__, again_seconds=seconds)
             return seconds
         except Exception as error:  # noqa: BLE001  # one mailbox's bug must not end the watch over it
+            heed_cancellation()
             if passing(error):
                 _log.warning("mailbox.waits", mailbox=mailbox_id, error=type(error).__name__)
                 return LOOK_SECONDS
@@ -104,6 +106,7 @@ class Watchers:
                 try:
                     await self._look()
                 except Exception as error:
+                    heed_cancellation()
                     if not passing(error):
                         raise
                     _log.warning("mailboxes.wait", error=type(error).__name__)
@@ -173,6 +176,7 @@ class Watchers:
             try:
                 await release(self._log, _lease(mailbox), self._me)
             except Exception as error:
+                heed_cancellation()
                 if not passing(error):
                     raise
                 return  # the leases run out by themselves
