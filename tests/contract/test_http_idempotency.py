@@ -210,6 +210,33 @@ async def test_an_attempt_that_comes_back_from_the_dead_does_nothing_more(
     await owner.close()
 
 
+@pytest.mark.parametrize("status", [500, 503, 504])
+async def test_what_failed_or_expired_is_no_answer_to_replay(
+    gateway: System, client: httpx.AsyncClient, status: int
+) -> None:
+    """Failed, withdrawn, expired: nothing was recorded, and the next attempt begins from the start."""
+    owner = await asyncpg.connect(gateway.site.database_url)
+    header, body, ghost = key(), {"outreach": {"name": f"Ended {uuid4()}"}}, uuid4()
+    first = await client.post("/outreaches", json=body, headers=header)
+    await owner.execute(
+        "insert into log.commands (command_id, account_id, kind, service, target, request, status, http_status, "
+        "body_without_people) select $1, account_id, 'CreateOutreach', 'dispatcher', '', '{}', 'rejected', $2, '{}' "
+        "from log.requests order by created_at desc limit 1",
+        ghost,
+        status,
+    )
+    await owner.execute(
+        "update log.requests set holder = $1, held_until = clock_timestamp(), command_id = $1 "
+        "where created_at = (select max(created_at) from log.requests)",
+        ghost,
+    )
+    await owner.close()
+    second = await client.post("/outreaches", json=body, headers=header)
+    assert second.status_code == 201, second.text
+    assert second.json()["id"] != first.json()["id"]
+    assert said(await client.post("/outreaches", json=body, headers=header)) == said(second)
+
+
 async def test_after_a_day_a_key_is_free_again(gateway: System, client: httpx.AsyncClient) -> None:
     owner = await asyncpg.connect(gateway.site.database_url)
     header, body = key(), {"outreach": {"name": "Yesterday"}}

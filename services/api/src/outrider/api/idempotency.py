@@ -167,7 +167,10 @@ class Idempotency:
             _compare(stands, request_hash)
 
     async def settle(self, held: Held, request_hash: bytes, reply: Reply) -> None:
-        """Every later request with the key gets this reply; or may try again, if it is none to keep."""
+        """Every later request with the key gets this reply; or may try again, if it is none to keep.
+
+        Nothing is changed by an attempt that lost its hold: another one has answered by now, or will.
+        """
         if not reply.is_kept:
             await self.release(held)
             return
@@ -178,8 +181,9 @@ class Idempotency:
         }
         sealed = self._box.seal(held.request_id, value)
         entry = Entry(held.request_id, ANSWER, held.account_id, "answer", sealed, held.created_at + KEPT)
-        await vault.put(self._pool, [entry])
-        await self._pool.execute(SETTLE, held.request_id, held.holder, request_hash)
+        async with self._pool.acquire() as db, db.transaction():
+            if _changed(await db.execute(SETTLE, held.request_id, held.holder, request_hash)):
+                await vault.put(db, [entry])
 
     async def redact(self, account_id: UUID, redacted: Callable[[object], object]) -> None:
         """Every kept answer of the account says from now on what `redacted` makes of its body, if that is JSON."""

@@ -10,7 +10,7 @@ from uuid import UUID
 from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent, Message, Send
 
 from outrider.api.gateway import Call
-from outrider.api.idempotency import Held, Reply
+from outrider.api.idempotency import SERVER_ERRORS, Held, Reply
 from outrider.api.problems import Answered, BadRequest, ClientGone
 from outrider.api.uploads import Upload
 
@@ -81,9 +81,12 @@ async def _compare(call: Call, key: Keyed) -> None:
 
 
 async def _carried_out(call: Call, key: Keyed, held: Held, run: Run, outcome: Outcome) -> Reply:
-    """What it led to before, if it got so far; else what it leads to now."""
-    heard = _Heard()
-    if held.command_id is None or await held.withdraw():
+    """What it led to before, if it got so far and that is an answer to keep; else what it leads to now."""
+    said = None
+    if held.command_id is not None and not await held.withdraw():
+        said = await outcome(call, held.command_id)
+    if said is None or said.status >= SERVER_ERRORS:  # failed or expired: nothing was recorded, nor ever will be
+        heard = _Heard()
         call.held = held
         await run(heard)
         return heard.reply()
@@ -92,7 +95,6 @@ async def _carried_out(call: Call, key: Keyed, held: Held, run: Run, outcome: Ou
     except Exception:
         await call.gateway.idempotency.release(held)
         raise
-    said = await outcome(call, held.command_id)
     content = b"" if said.status == 204 else said.content()  # noqa: PLR2004  # No Content
     headers = {"content-type": said.media_type, "content-length": str(len(content)), **said.headers, **call.headers}
     return Reply(said.status, [(name.lower(), value) for name, value in headers.items()], content)
