@@ -172,7 +172,7 @@ def _merged(body: object, former: Mapping[str, object]) -> object:
     whole = cast("dict[str, object]", body)
     if not isinstance(whole.get("sequence_step"), dict):
         return whole
-    return {**whole, "sequence_step": {**former, **_given(body)}}
+    return {**whole, "sequence_step": {**former, **_given(whole)}}
 
 
 ROUTES = (list_steps, show_step, add_step, change_step, delete_step)
