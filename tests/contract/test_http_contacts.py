@@ -3,9 +3,12 @@
 import asyncio
 from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
+import asyncpg
 import httpx
 
+from outrider.api.erasures import without
 from tests.support.http import UNKNOWN, create, fields, problem
 from tests.support.system import System
 
@@ -164,3 +167,44 @@ async def test_who_was_deleted_can_be_erased_and_nobody_else_is(
     receipt = (await client.get(f"{path}/erasure")).json()
     assert (receipt["contact_id"], receipt["kept"]) == (shown["id"], [])
     assert (await client.post(f"{path}/erase")).json() == erased.json()
+
+
+async def test_no_kept_answer_names_who_was_erased_also_where_its_gateway_died(
+    gateway: System, client: httpx.AsyncClient
+) -> None:
+    contact, owner = (await add(client, "kept@example.com"))["id"], await asyncpg.connect(gateway.site.database_url)
+    header = {"Idempotency-Key": str(uuid4())}
+    body = {"suppression": {"value": "kept@example.com", "reason": "Kim Kept asked"}}
+    first = (await client.post("/suppressions", json=body, headers=header)).json()
+    [kept] = await owner.fetch(
+        "select owner, value from log.vault where owner = (select request_id from log.requests "
+        "where created_at = (select max(created_at) from log.requests))"
+    )
+
+    async def replayed() -> Mapping[str, Any]:
+        answer = await client.post("/suppressions", json=body, headers=header)
+        assert (answer.status_code, answer.headers["idempotency-replayed"]) == (201, "true")
+        shown: Mapping[str, Any] = answer.json()
+        return shown
+
+    nobody = {**first, "value": None, "reason": None}
+    await client.delete(f"/contacts/{contact}")
+    assert await replayed() == first
+    assert (await client.post(f"/contacts/{contact}/erase")).status_code == 200
+    assert await replayed() == nobody
+    for ask in (client.get(f"/contacts/{contact}/erasure"), client.post(f"/contacts/{contact}/erase")):
+        await owner.execute("update log.vault set value = $2 where owner = $1", *kept)  # nobody had redacted it
+        assert await replayed() == first
+        assert (await ask).status_code == 200
+        assert await replayed() == nobody
+    await owner.close()
+
+
+def test_an_answer_about_an_erased_person_keeps_its_shape_and_no_words_about_anybody() -> None:
+    person = {"id": "1", "email": "a@b.example", "custom": {"role": "x"}, "created_at": "now"}
+    assert without(person, "1") == {"id": "1", "email": None, "custom": {}, "created_at": "now"}
+    assert without(person, "2") == person
+    send, account = {"id": "3", "smtp_reply": "550 <a@b.example>"}, {"label": "One", "smtp_error": "550 <a@b.example>"}
+    assert without([send, account], "1") == [{"id": "3", "smtp_reply": None}, {"label": "One", "smtp_error": None}]
+    skipped = [{"contact_id": "2", "reason": "it opted out"}]
+    assert without(skipped, "1") == skipped

@@ -9,6 +9,7 @@ from outrider.api.answers_people import ErasureAsked, ErasureShown
 from outrider.api.describing import tells
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import as_id
+from outrider.api.problems import Late
 from outrider.events.contact import ContactNotFound, EraseContact, ErasureNotFound
 from outrider.events.ids import new_id
 from outrider.events.message import Json
@@ -20,6 +21,10 @@ select contact_id, erased_at, removed, suppressed, position from erasures where 
 PERSONAL: Final = frozenset(
     {"email", "first_name", "last_name", "company", "custom", "timezone", "subject", "snippet", "contact_email"}
 )
+
+WORDS: Final = frozenset({"smtp_reply", "smtp_error", "imap_error"})
+SUPPRESSION: Final = frozenset({"value", "reason"})
+"""What may name anybody, in answers that do not say whom: it is left out of each that is kept, whoever it was about."""
 
 
 @post("/contacts/{contact_id:str}/erase", status_code=200, opt=tells(ErasureAsked))
@@ -33,20 +38,22 @@ async def erase_contact(request: Asked, contact_id: str) -> Response[bytes]:
     call.nothing()
     try:
         verdict = await call.ask(EraseContact(command_id=new_id(), account_id=call.account_id, contact_id=contact))
-    finally:  # also where the verdict comes late
-        await call.gateway.idempotency.redact(call.account_id, lambda body: without(body, str(contact)))
+    except Late:  # and once more when somebody hears that it was carried out
+        await _redact(call, contact)
+        raise
     return call.answer(await presented(call, verdict.body or {}))
 
 
 @get("/contacts/{contact_id:str}/erasure", opt=tells(ErasureShown, refuses=[ErasureNotFound]))
 async def show_erasure(request: Asked, contact_id: str) -> Response[bytes]:
-    """The receipt: when, how much of what was removed, and where in the log it stands."""
+    """The receipt: when, how much of what was removed, and where in the log it stands. No kept answer belies it."""
     call = request.user
     contact = await _known(call, contact_id)
     call.options()
     row = await call.gateway.tables.fetchrow(RECEIPT, call.account_id, contact)
     if row is None:
         raise ErasureNotFound
+    await _redact(call, contact)
     kept = ["the key of its address, from which the address cannot be read: nothing is written to it"]
     shown = {
         "contact_id": row["contact_id"],
@@ -59,20 +66,29 @@ async def show_erasure(request: Asked, contact_id: str) -> Response[bytes]:
 
 
 async def presented(call: Call, body: Json) -> Json:
-    """What the call answers: when it was erased."""
+    """What the call answers: when it was erased; nobody is told so while an answer that is kept names the person.
+
+    The gateway that asked for it may have died since, and others may have kept answers until it was carried out.
+    """
     contact = UUID(body["contact_id"])
+    await _redact(call, contact)
     row = await call.gateway.tables.fetchrow(RECEIPT, call.account_id, contact)
     return {"contact_id": contact, "erased_at": row and row["erased_at"]}
 
 
+async def _redact(call: Call, contact: UUID) -> None:
+    await call.gateway.idempotency.redact(call.account_id, lambda body: without(body, str(contact)))
+
+
 def without(body: object, contact: str) -> object:
-    """The body of an answer without anything personal in the objects that are about this contact."""
+    """The body of an answer without anything personal in the objects about this contact, nor words about anybody."""
     match body:
         case list():
             return [without(one, contact) for one in cast("list[object]", body)]
         case dict():
             said = cast("Json", body)
-            gone: Json = dict.fromkeys(PERSONAL & said.keys()) if contact in said.values() else {}
+            names = (PERSONAL if contact in said.values() else frozenset()) | WORDS
+            gone: Json = dict.fromkeys((names | (SUPPRESSION if said.keys() >= SUPPRESSION else names)) & said.keys())
             empty: Json = {"custom": {}} if "custom" in gone else {}  # as a contact without any shows it
             return {**{name: without(value, contact) for name, value in said.items()}, **gone, **empty}
         case _:

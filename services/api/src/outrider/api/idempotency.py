@@ -29,6 +29,7 @@ RENEW_SECONDS: Final = 8.0
 RATE_LIMITED: Final = 429
 SERVER_ERRORS: Final = 500
 ANSWER: Final = "answer"
+NOBODY: Final = UUID(int=0)
 TAKE: Final = """
 insert into log.requests as r (account_id, key_hash, request_hash, request_id, holder, held_until)
 values ($1, $2, $3, $4, $5, clock_timestamp() + $6::interval)
@@ -64,7 +65,9 @@ ANSWERS: Final = """
 select v.owner, v.value
 from log.requests r
 join log.vault v on v.owner = r.request_id and v.name = 'answer'
-where r.account_id = $1 and v.account_id = $1
+where r.account_id = $1 and v.account_id = $1 and v.owner > $2
+order by v.owner
+limit 500
 """
 REPLACE: Final = "update log.vault set value = $3 where owner = $1 and name = 'answer' and account_id = $2"
 _log = logger(__name__)
@@ -187,18 +190,25 @@ class Idempotency:
 
     async def redact(self, account_id: UUID, redacted: Callable[[object], object]) -> None:
         """Every kept answer of the account says from now on what `redacted` makes of its body, if that is JSON."""
-        for row in await self._pool.fetch(ANSWERS, account_id):
-            try:
-                value = self._box.open(row["owner"], row["value"])
-                body: object = json.loads(value["body"].encode("latin-1"))
-            except (Unsealable, ValueError, KeyError):
-                continue
-            if (shown := redacted(body)) == body:
-                continue
-            text = json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode()
-            headers = [[name, str(len(text)) if name == "content-length" else said] for name, said in value["headers"]]
-            sealed = self._box.seal(row["owner"], {**value, "headers": headers, "body": text.decode("latin-1")})
-            await self._pool.execute(REPLACE, row["owner"], account_id, sealed)
+        after = NOBODY
+        while rows := await self._pool.fetch(ANSWERS, account_id, after):
+            after = rows[-1]["owner"]
+            for row in rows:
+                if (sealed := self._redacted(row["owner"], row["value"], redacted)) is not None:
+                    await self._pool.execute(REPLACE, row["owner"], account_id, sealed)
+
+    def _redacted(self, request_id: UUID, sealed: Json, redacted: Callable[[object], object]) -> Json | None:
+        """The answer with the other body; None where that is the same, or no JSON."""
+        try:
+            value = self._box.open(request_id, sealed)
+            body: object = json.loads(value["body"].encode("latin-1"))
+        except (Unsealable, ValueError, KeyError):
+            return None
+        if (shown := redacted(body)) == body:
+            return None
+        text = json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode()
+        headers = [[name, str(len(text)) if name == "content-length" else said] for name, said in value["headers"]]
+        return self._box.seal(request_id, {**value, "headers": headers, "body": text.decode("latin-1")})
 
     async def release(self, held: Held) -> None:
         """The next request with the key goes on where this one stopped."""
