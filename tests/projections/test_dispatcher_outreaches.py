@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from outrider.dispatcher.outreach import reservation_id
+from outrider.events import vault
 from outrider.events.campaign import (
     CampaignSettings,
     ChangeCampaign,
@@ -17,6 +18,7 @@ from outrider.events.campaign import (
     EnrollContact,
     EnrollImport,
 )
+from outrider.events.credential import NewCredential
 from outrider.events.enrollment import ContactSkipped, EnrollmentCreated, EnrollmentStopped
 from outrider.events.errors import Refused
 from outrider.events.ids import enrollment_id, new_id
@@ -29,6 +31,7 @@ from outrider.events.outreach import (
     OutreachNotEmpty,
     OutreachNotFound,
 )
+from outrider.events.vault import Entry
 from tests.projections.test_dispatcher_people import the_same_when_rebuilt
 from tests.support.dispatcher import Office, office
 
@@ -192,6 +195,18 @@ async def test_a_campaign_brings_along_whom_it_had_enrolled(found: Office) -> No
     answer = await found.do(EnrollImport, campaign_id=third, import_id=import_id)
     assert answer.body["enrolled"] == 1, "who was mailed stays, although the campaign is deleted"
     assert await enrolled_in(found, third) == [free]
+
+
+async def test_of_a_campaign_in_an_unknown_outreach_nothing_is_kept(found: Office) -> None:
+    campaign, credential = new_id(), new_id()
+    names = [Entry(campaign, "name", found.account, "campaign", {"name": "Q2"})]
+    secrets = [Entry(credential, "secrets", found.account, "credential", {"sealed": {}})]
+    await vault.put(found.desk.log_pool, [*names, *secrets])
+    added = (NewCredential(credential_id=credential, daily_limit=1),)
+    settings = CampaignSettings(outreach_id=new_id())
+    with pytest.raises(OutreachNotFound):
+        await found.do(CreateCampaign, campaign_id=campaign, settings=settings, steps=(), credentials=added)
+    assert await found.desk.log_pool.fetch("select from log.vault where owner = any($1)", [campaign, credential]) == []
 
 
 async def test_an_outreach_is_never_gone_while_a_campaign_refers_to_it(found: Office) -> None:

@@ -9,6 +9,7 @@ from outrider.dispatcher.campaign import campaign, change, create, delete, pause
 from outrider.dispatcher.credential import Credential, add, credential
 from outrider.dispatcher.desk import Desk, done_inline
 from outrider.dispatcher.handlers_outreaches import with_outreach
+from outrider.events import vault
 from outrider.events.campaign import (
     ChangeCampaign,
     CreateCampaign,
@@ -19,6 +20,7 @@ from outrider.events.campaign import (
 from outrider.events.commands import Answer
 from outrider.events.drain import Drain
 from outrider.events.log import Write
+from outrider.events.outreach import OutreachNotFound
 
 FLIGHT_SECONDS: Final = 4.5
 """How long a pause waits for what was claimed before it; with its way there and back 5 s."""
@@ -26,12 +28,16 @@ _POLL_SECONDS: Final = 0.05
 
 
 async def on_create_campaign(desk: Desk, command: CreateCampaign) -> Answer:
-    """201: the campaign and its credentials stand together."""
+    """201: the campaign and its credentials stand together; of one that is refused nothing is kept."""
     added = [
         Write(credential.stream(new.credential_id), 0, add(command.campaign_id, new, Credential()), command.command_id)
         for new in command.credentials
     ]
-    _, position = await with_outreach(desk, command, partial(create, command), added)
+    try:
+        _, position = await with_outreach(desk, command, partial(create, command), added)
+    except OutreachNotFound:
+        await vault.forget(desk.log_pool, [command.campaign_id, *(new.credential_id for new in command.credentials)])
+        raise
     return Answer({"id": str(command.campaign_id), "status": "pending"}, 201, position)
 
 
