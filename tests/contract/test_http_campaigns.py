@@ -5,12 +5,21 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
+from uuid import UUID
 
+import asyncpg
 import httpx
 
+from outrider.events import vault
+from outrider.events.database import Db
+from tests.kernel.until import until
 from tests.support.http import CREDENTIAL, JSON, STEP, UNKNOWN, create, decided, fields, problem
+from tests.support.system import System
 
 FOLLOW_UP = {**STEP, "position": 2, "delay_minutes": 4320}
+WAIT = """
+select count(*) >= $1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+"""
 AT_ONCE = {"min_wait_seconds": 0, "max_wait_seconds": 0}
 
 
@@ -188,6 +197,53 @@ async def test_what_a_campaign_leaves_out_is_filled_in(client: httpx.AsyncClient
     assert extras.items() <= patched.json().items()
     made = await create(client, **extras)
     assert extras.items() <= (await client.get(f"/campaigns/{made.json()['id']}")).json().items()
+
+
+async def test_every_failure_of_a_campaign_is_listed_beside_the_others(client: httpx.AsyncClient) -> None:
+    steps = [STEP, {**FOLLOW_UP, "subject": ""}, {**FOLLOW_UP, "position": 4}]
+    name = "campaign.sequence_steps"
+    assert fields(await create(client, sequence_steps=steps)) == [f"{name}[1].subject", name]
+    assert fields(await create(client, sequence_steps=[STEP, {**STEP, "position": 1.0}])) == [name]
+    assert fields(await create(client, sequence_steps=[STEP, {**FOLLOW_UP, "position": True}, 5])) == [
+        f"{name}[1].position",
+        f"{name}[2]",
+    ]
+    assert fields(await create(client, sequence_steps={})) == [name]
+    campaign = await made(client, sequence_steps=[{**FOLLOW_UP, "position": 2.0}, STEP])
+    assert [step["position"] for step in (await client.get(campaign)).json()["sequence_steps"]] == [1, 2]
+    waits = {"min_wait_seconds": 500, "max_wait_seconds": 100}
+    wrong = await client.patch(campaign, json={"campaign": {**waits, "bounce_min_sends": 0}})
+    assert fields(wrong) == ["campaign.max_wait_seconds", "campaign.bounce_min_sends"]
+    for wait in ({"min_wait_seconds": 421}, {"max_wait_seconds": 119}):  # beside what stays
+        assert fields(await client.patch(campaign, json={"campaign": wait})) == ["campaign.max_wait_seconds"]
+    for wait in ({"min_wait_seconds": 420}, {"max_wait_seconds": 500}, {"min_wait_seconds": 0}):
+        assert (await client.patch(campaign, json={"campaign": wait})).status_code == 200
+
+
+async def test_of_a_campaign_that_is_just_forgotten_nothing_is_kept_again(
+    gateway: System, client: httpx.AsyncClient
+) -> None:
+    campaign = await made(client)
+    owner, watching = [await asyncpg.connect(gateway.site.database_url) for _ in range(2)]
+    gone = UUID(campaign.rpartition("/")[2])
+    words = {name: (await client.get(f"{campaign}/sequence_steps/1")).json()[name] for name in ("subject", "body_html")}
+    forgetting = owner.transaction()
+    await forgetting.start()
+    await vault.forget(cast("Db", owner), [gone])
+    asked = [
+        asyncio.create_task(client.patch(campaign, json={"campaign": {"name": "Again"}})),
+        asyncio.create_task(client.patch(f"{campaign}/sequence_steps/1", json={"sequence_step": words})),
+        asyncio.create_task(client.post(f"{campaign}/sequence_steps", json={"sequence_step": words})),
+    ]
+    try:
+        await until("all wait", lambda: watching.fetchval(WAIT, len(asked)))
+    finally:
+        await forgetting.commit()
+    for answer in await asyncio.gather(*asked):
+        assert problem(answer) == (404, "campaign_not_found")
+    assert await owner.fetch("select name from log.vault where owner = $1", gone) == []
+    await owner.close()
+    await watching.close()
 
 
 async def test_of_patches_at_once_the_last_one_wins_and_none_is_lost(client: httpx.AsyncClient) -> None:

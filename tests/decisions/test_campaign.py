@@ -189,6 +189,17 @@ def test_batches_are_not_numbered_past_the_highest_number() -> None:
     given(campaign, CREATED).when(partial(enroll_import, ENROLL, replace(two_left, contacts=0))).then(NOBODY)
 
 
+def test_an_import_does_not_get_more_than_10000_batches() -> None:
+    many = replace(FIVE, people=20_001, contacts=20_001)
+    with pytest.raises(ValidationFailed) as refused:
+        enroll_import(ENROLL, many, campaign.fold([CREATED]))
+    message = "must be at least 3, for at most 10000 batches"
+    assert refused.value.details == {"errors": [{"field": "batch_size", "message": message}]}
+    [event] = enroll_import(ENROLL, replace(many, contacts=20_000), campaign.fold([CREATED]))
+    assert isinstance(event, ImportEnrolled)
+    assert event.batches == 10_000
+
+
 def test_an_import_of_which_all_are_skipped_gets_no_batch() -> None:
     given(campaign, CREATED).when(partial(enroll_import, ENROLL, replace(FIVE, contacts=0))).then(NOBODY)
 

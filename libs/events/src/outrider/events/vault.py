@@ -121,11 +121,11 @@ async def locked(
 
 async def forget(db: Db | Pool, owners: Sequence[UUID]) -> int:
     """Nothing of these owners is kept any more; how many values there were."""
-    # The persons first: who keeps words about one of them has its row locked, and is waited for; the next statement
-    # sees what he kept, and who comes later finds nobody.
-    persons = await db.execute("delete from log.vault where owner = any($1) and name = 'person'", list(owners))
+    # Persons and names first: who keeps words about a person, or texts of a campaign, has that row locked, and is
+    # waited for; the next statement sees what he kept, and who comes later finds nobody.
+    first = await db.execute("delete from log.vault where owner = any($1) and name in ('person', 'name')", list(owners))
     tag = await db.execute("delete from log.vault where owner = any($1)", list(owners))
-    return int(persons.split()[-1]) + int(tag.split()[-1])
+    return int(first.split()[-1]) + int(tag.split()[-1])
 
 
 async def keep_only(db: Db | Pool, owner: UUID, name: str, field: str) -> None:

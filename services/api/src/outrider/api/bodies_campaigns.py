@@ -1,11 +1,20 @@
 """Bodies of campaigns: settings, steps."""
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, cast
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
+from pydantic_core import InitErrorDetails
 
-from outrider.api.bodies import Body, Int, Name, wrong
+from outrider.api.bodies import Body, Int, Name, failures, wrong
 from outrider.api.bodies_contacts import zones
 from outrider.api.bodies_credentials import NewSmtpCredential
 from outrider.events.campaign import CampaignSettings, Day, StepPlan
@@ -79,6 +88,13 @@ class Options(Body):
     on_auto_reply: Literal["ignore", "resume_on_return"] = "ignore"
     stop_on_suspected_reply: bool = True
 
+    @field_validator("max_wait_seconds")
+    @classmethod
+    def _not_below_min(cls, value: int, info: ValidationInfo) -> int:
+        if "min_wait_seconds" in info.data and value < info.data["min_wait_seconds"]:
+            raise wrong("must not be less than min_wait_seconds")
+        return value
+
     def settings(self, former: CampaignSettings | None = None) -> CampaignSettings:
         """These settings; what was left out stands as in `former`, or at its default. The outreach is the caller's."""
         elsewhere = {"name", "outreach_id", "smtp_credentials", "sequence_steps"}
@@ -139,10 +155,30 @@ def _renders(value: str, problems: list[Problem]) -> str:
     return value
 
 
-def _without_gap(steps: list[Step]) -> list[Step]:
-    if sorted(step.position for step in steps) != list(range(1, len(steps) + 1)):
-        raise wrong("positions must be 1, 2, 3 ... without a gap")
+def _without_gap(value: object, judged: ValidatorFunctionWrapHandler) -> list[Step]:
+    """The steps in order. A gap is told beside whatever else is wrong with them."""
+    wrongs, steps = list[InitErrorDetails](), list[Step]()
+    try:
+        steps = judged(value)
+    except ValidationError as error:
+        wrongs = failures(error)
+    positions = [_position(step) for step in cast("list[object]", value)] if isinstance(value, list) else []
+    known = sorted(position for position in positions if position is not None)
+    if len(known) == len(positions) and known != list(range(1, len(known) + 1)):
+        gap = wrong("positions must be 1, 2, 3 ... without a gap")
+        wrongs.append(InitErrorDetails(type=gap, loc=(), input=None))
+    if wrongs:
+        raise ValidationError.from_exception_data("steps", wrongs)
     return sorted(steps, key=lambda step: step.position)
+
+
+def _position(step: object) -> float | None:
+    """Of a step as it was sent; None where there is none that it could have: that is a failure of its own."""
+    position = cast("dict[str, object]", step).get("position") if isinstance(step, dict) else None
+    is_one = (
+        isinstance(position, int | float) and not isinstance(position, bool) and position in range(1, MOST_STEPS + 1)
+    )
+    return float(cast("float", position)) if is_one else None
 
 
 class NewCampaign(Options):
@@ -150,14 +186,7 @@ class NewCampaign(Options):
 
     name: Name
     smtp_credentials: Annotated[list[NewSmtpCredential], Field(min_length=1, max_length=MOST_CREDENTIALS)]
-    sequence_steps: Annotated[list[Step], Field(min_length=1, max_length=MOST_STEPS), AfterValidator(_without_gap)]
-
-    @field_validator("max_wait_seconds")
-    @classmethod
-    def _not_below_min(cls, value: int, info: ValidationInfo) -> int:
-        if "min_wait_seconds" in info.data and value < info.data["min_wait_seconds"]:
-            raise wrong("must not be less than min_wait_seconds")
-        return value
+    sequence_steps: Annotated[list[Step], Field(min_length=1, max_length=MOST_STEPS), WrapValidator(_without_gap)]
 
 
 class NewCampaignBody(Body):
@@ -170,6 +199,9 @@ class ChangedCampaign(Options):
     """What may be changed of a campaign."""
 
     name: Name = ""
+    # What is left out stays, and has no default to tell of: 0 fits whichever of the two is named alone.
+    min_wait_seconds: Wait = Field(default_factory=int)
+    max_wait_seconds: Wait = Field(default_factory=int)
 
 
 class ChangedCampaignBody(Body):

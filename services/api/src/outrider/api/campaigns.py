@@ -27,6 +27,7 @@ from outrider.events import vault
 from outrider.events.campaign import (
     CampaignIsPaused,
     CampaignNotActive,
+    CampaignNotFound,
     CampaignNotPaused,
     CampaignSettings,
     ChangeCampaign,
@@ -118,7 +119,10 @@ async def change_campaign(request: Asked, campaign_id: str) -> Response[bytes]:
     campaign: UUID = row["campaign_id"]
     if "name" in changed.model_fields_set:
         entry = Entry(campaign, "name", call.account_id, "campaign", {"name": changed.name})
-        await vault.put(call.gateway.log_pool, [entry])
+        async with vault.locked(call.gateway.log_pool, call.account_id, campaign, ["name"]) as (db, kept):
+            if not kept:
+                raise CampaignNotFound
+            await vault.put(db, [entry])
     if named := tuple(sorted(changed.model_fields_set & CampaignSettings.model_fields.keys())):
         await call.ask(
             ChangeCampaign(

@@ -17,6 +17,7 @@ from outrider.events.campaign import (
     TEXTS,
     AddStep,
     CampaignAlreadyDispatched,
+    CampaignNotFound,
     ChangeStep,
     DeleteStep,
     SequenceStepNotFound,
@@ -135,10 +136,14 @@ async def presented(call: Call, request: Json) -> Json:
 async def _written(call: Call, campaign: UUID, step: Step) -> StepPlan:
     """The step under a version of its own, whose texts stand in the vault.
 
-    No other request can have taken that number, so nobody ever reads another text under it.
+    No other request can have taken that number, so nobody ever reads another text under it. Raises CampaignNotFound
+    where the campaign goes at this moment: its name goes first, and waits for us.
     """
     plan = step.plan(new_id().int >> 65)
-    await vault.put(call.gateway.log_pool, [Entry(campaign, plan.texts, call.account_id, "campaign", step.texts())])
+    async with vault.locked(call.gateway.log_pool, call.account_id, campaign, ["name"]) as (db, kept):
+        if not kept:
+            raise CampaignNotFound
+        await vault.put(db, [Entry(campaign, plan.texts, call.account_id, "campaign", step.texts())])
     return plan
 
 

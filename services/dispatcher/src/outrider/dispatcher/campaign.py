@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from outrider.dispatcher.contact import ImportStatus
@@ -52,6 +52,9 @@ from outrider.events.contact import ContactImportFailed, ContactImportNotFound
 from outrider.events.errors import ValidationFailed
 from outrider.events.gates import plan_closed
 from outrider.events.message import Event
+
+MOST_BATCHES: Final = 10_000
+"""Of one enroll: every answer about the campaign lists them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +214,10 @@ def delete(command: DeleteCampaign, state: Campaign) -> Sequence[Event]:
 
 
 def enroll_import(command: EnrollImport, facts: EnrollFacts, state: Campaign) -> Sequence[Event]:
-    """The contacts that may be enrolled have their batch numbers; nothing when nobody is in the import."""
+    """The contacts that may be enrolled have their batch numbers; nothing when nobody is in the import.
+
+    Raises ValidationFailed where there would be too many batches.
+    """
     if not state.exists:
         raise CampaignNotFound
     if facts.import_status in {"absent", "deleted"}:
@@ -222,6 +228,10 @@ def enroll_import(command: EnrollImport, facts: EnrollFacts, state: Campaign) ->
         return []
     size = command.batch_size or facts.contacts
     batches = -(-facts.contacts // size) if facts.contacts else 0
+    if batches > MOST_BATCHES:
+        least = -(-facts.contacts // MOST_BATCHES)
+        message = f"must be at least {least}, for at most {MOST_BATCHES} batches"
+        raise ValidationFailed([{"field": "batch_size", "message": message}])
     last = max(state.highest_batch, facts.highest_batch)
     if batches and last + batches > LAST_BATCH_NUMBER:
         raise BatchNumbersUsedUp

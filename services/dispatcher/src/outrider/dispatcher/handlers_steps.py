@@ -42,16 +42,17 @@ async def _merged(desk: Desk, command: ChangeStep, former: StepPlan) -> int:
         return step.template_version
     if not (named := [name for name in TEXTS if name in command.fields]):
         return former.template_version
-    kept = (await vault.get_all(desk.log_pool, command.account_id, [owner], [former.texts, step.texts]))[owner]
-    if step.texts not in kept or former.texts not in kept:  # it came before, and changed nothing
-        return former.template_version
-    stood = kept[former.texts]
-    texts: Json = {**stood, **{name: kept[step.texts][name] for name in named}}
-    if texts == stood:
-        await _forget(desk, command)
-        return former.template_version
-    await vault.put(desk.log_pool, [Entry(owner, step.texts, command.account_id, "campaign", texts)])
-    return step.template_version
+    names = [former.texts, step.texts]
+    async with vault.locked(desk.log_pool, command.account_id, owner, names) as (db, kept):
+        if step.texts not in kept or former.texts not in kept:  # it came before, and changed nothing
+            return former.template_version
+        stood = kept[former.texts]
+        texts: Json = {**stood, **{name: kept[step.texts][name] for name in named}}
+        if texts != stood:
+            await vault.put(db, [Entry(owner, step.texts, command.account_id, "campaign", texts)])
+            return step.template_version
+    await _forget(desk, command)
+    return former.template_version
 
 
 async def _forget(desk: Desk, command: ChangeStep) -> None:
