@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -134,20 +134,17 @@ class Office:
         self.told.remove(found)
         return found
 
-    async def claim(self, job: SendStep) -> None:
-        """The sender claims it."""
-        now = self.desk.clock.now()
-        claim = new_id()
+    async def claim(self, job: SendStep, *, day: date | None = None) -> None:
+        """The sender claims it, today unless told."""
+        day, claim = day or self.desk.clock.now().date(), new_id()
         started = DeliveryStarted(
-            **fields_of(job), claim=claim, day=now.date(), counted=True, template_version=1, planned_at=job.planned_at
+            **fields_of(job), claim=claim, day=day, counted=True, template_version=1, planned_at=job.planned_at
         )
-        claimed = QuotaClaimed(
-            credential_id=job.credential_id, day=now.date(), deliveries=(job.delivery_id,), counted=1
-        )
+        claimed = QuotaClaimed(credential_id=job.credential_id, day=day, deliveries=(job.delivery_id,), counted=1)
         await self.sender.append(
             self.account,
             Write(f"delivery-{job.delivery_id}", None, [started], claim),
-            Write(f"credentialDay-{job.credential_id}+{now.date()}", None, [claimed], claim),
+            Write(f"credentialDay-{job.credential_id}+{day}", None, [claimed], claim),
         )
 
     async def send(self, job: SendStep, *, at: datetime | None = None) -> None:

@@ -33,7 +33,7 @@ with run as (
     select * from unnest($1::uuid[], $2::int[], $3::timestamptz[]) as n (enrollment_id, position, at)
 ),
 fresh as (  -- as they stood before: an attempt that had been given up was counted then
-    select r.*, s.credential_id
+    select r.*, s.credential_id, coalesce(s.day, (r.at at time zone 'UTC')::date) as day
     from run r
     join steps s on s.enrollment_id = r.enrollment_id and s.position = r.position
     where s.state <> 'unknown'
@@ -49,7 +49,7 @@ counted as (
 ),
 accepted as (
     insert into account_months (account_id, month, sends)
-    select x.account_id, date_trunc('month', f.at at time zone 'UTC')::date, count(*)
+    select x.account_id, date_trunc('month', f.day::timestamp)::date, count(*)
     from fresh f
     join credentials x on x.credential_id = f.credential_id
     where $4::text <> 'bounced'
@@ -67,7 +67,7 @@ with back as (
         (select enrollment_id, position, settled_at from steps) o
     where s.enrollment_id = n.enrollment_id and s.position = n.position and s.state = 'unknown'
         and o.enrollment_id = s.enrollment_id and o.position = s.position
-    returning s.credential_id, o.settled_at
+    returning s.credential_id, o.settled_at, coalesce(s.day, (o.settled_at at time zone 'UTC')::date) as day
 ),
 uncounted as (
     update credentials c set sends = c.sends - n.sends
@@ -80,7 +80,7 @@ uncounted as (
 )
 update account_months m set sends = m.sends - n.sends
 from (
-    select x.account_id, date_trunc('month', b.settled_at at time zone 'UTC')::date as month, count(*) as sends
+    select x.account_id, date_trunc('month', b.day::timestamp)::date as month, count(*) as sends
     from back b
     join credentials x on x.credential_id = b.credential_id
     group by 1, 2
@@ -161,12 +161,15 @@ async def quota_released(db: Db, events: Sequence[Recorded[QuotaReleased]]) -> N
 
 @deliveries.on(DeliveryStarted)
 async def delivery_started(db: Db, events: Sequence[Recorded[DeliveryStarted]]) -> None:
-    """It is under way."""
+    """It is under way, and belongs to the day of its claim: the last one of the run."""
+    last = {(item.event.enrollment_id, item.event.position): item.event.day for item in events}
     await db.execute(
-        "update steps s set state = 'started' from unnest($1::uuid[], $2::int[]) as n (enrollment_id, position) "
+        "update steps s set state = 'started', day = n.day "
+        "from unnest($1::uuid[], $2::int[], $3::date[]) as n (enrollment_id, position, day) "
         "where s.enrollment_id = n.enrollment_id and s.position = n.position",
-        [item.event.enrollment_id for item in events],
-        [item.event.position for item in events],
+        [enrollment for enrollment, _ in last],
+        [position for _, position in last],
+        list(last.values()),
     )
 
 
