@@ -1,26 +1,35 @@
-"""What must not be mailed is not claimed: after a stop, and over the daily limit."""
+"""What must not be mailed is not claimed: after a stop, after a change of what it says, and over the daily limit."""
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
-from outrider.events.campaign import CampaignPaused
-from outrider.events.contact import AddressSuppressed, ContactUnsubscribed
+from outrider.events.campaign import CampaignPaused, StepsChanged
+from outrider.events.contact import AddressSuppressed, ContactChanged, ContactUnsubscribed
+from outrider.events.credential import CredentialChanged
 from outrider.events.delivery import (
     DeliveryStarted,
     EmailSent,
 )
 from outrider.events.enrollment import EnrollmentStopped
+from outrider.events.errors import NotYet
 from outrider.events.ids import domain_key, domain_of
 from outrider.events.message import Event
+from outrider.events.telemetry import APPENDS
+from outrider.events.vault import Entry, put
+from outrider.sender.claiming import Claims, Day
+from outrider.sender.letters import Letters
+from outrider.sender.quota import day_id, quota_day
 from tests.support.kernel import ACCOUNT, kernel
 from tests.support.mail import SmtpSink
 from tests.support.sending import (
+    SECONDS,
+    STEPS,
     Hurried,
     Mailing,
     Person,
@@ -72,6 +81,76 @@ async def test_nothing_is_mailed_after_a_stop_is_recorded(  # noqa: PLR0913  # f
                 await post.taken()
     assert await post.of(job) == []
     assert [mail.recipient for mail in sink.messages] == [other.email]
+
+
+@pytest.mark.parametrize("seen", [True, False])
+async def test_a_letter_that_was_made_before_a_change_is_not_claimed(
+    post: Mailing, sink: SmtpSink, start: StartSender, urls: Mapping[str, str], *, seen: bool
+) -> None:
+    async with start() as service:
+        letters = Letters(service.settings, service.log_pool, service.tables)
+        claims = Claims(service.log, service.tables, service.clock, lambda *_: None)
+        [gates, *_] = service.readers
+        for what in ("contact", "credential", "campaign"):
+            credential = await post.credential(sink.port)
+            [one] = await post.people(1, credential)
+            job = await post.job(one, credential)
+            assert await gates.reach(job.seen, SECONDS)
+            mailer = await letters.mailer(ACCOUNT, credential)
+            assert mailer is not None
+            letter = await letters.letter(job, mailer, 1)
+            assert letter is not None
+            day = Day(quota_day.stream(day_id(credential, service.clock.now().date())))
+            async with AsyncExitStack() as stack:
+                if not seen:
+                    await stack.enter_async_context(held_back(urls))
+                await post.record(*changes(post, one, credential)[what])
+                assert not seen or await gates.reach(await post.kernel.log.last_position(), SECONDS)
+                with pytest.raises(NotYet):
+                    await claims.claim(letter, day)
+            assert await post.of(job) == []
+
+
+def changes(post: Mailing, one: Person, credential: UUID) -> Mapping[str, tuple[str, Event]]:
+    """What a letter is made of becomes another."""
+    first = STEPS[0].model_copy(update={"template_version": 2})
+    return {
+        "campaign": (f"campaign-{post.campaign}", StepsChanged(campaign_id=post.campaign, steps=(first, *STEPS[1:]))),
+        "contact": (f"contact-{one.contact}", ContactChanged(contact_id=one.contact, address_key=one.address_key)),
+        "credential": (
+            f"credential-{credential}",
+            CredentialChanged(credential_id=credential, campaign_id=post.campaign, daily_limit=100),
+        ),
+    }
+
+
+async def test_a_mail_says_what_its_step_says_when_it_is_claimed(
+    post: Mailing, sink: SmtpSink, start: StartSender, urls: Mapping[str, str]
+) -> None:
+    """Also where the sender's projection has not seen the change."""
+    credential = await post.credential(sink.port)
+    [one] = await post.people(1, credential)
+    text = {"subject": "Anew", "body_html": "<p>Anew</p>", "body_text": None}
+    async with start() as service:
+        job = await post.job(one, credential)
+        assert await service.readers[0].reach(job.seen, SECONDS)
+        before = conflicts()
+
+        async def met() -> bool:
+            return conflicts() > before
+
+        async with held_back(urls):
+            await put(post.kernel.pool, [Entry(post.campaign, "template-1-2", ACCOUNT, "campaign", text)])
+            await post.record(*changes(post, one, credential)["campaign"])
+            await post.tell(job)
+            await until("the change is met", met)
+        await post.settled(job)
+    assert [mail.header("Subject") for mail in sink.messages] == ["Anew"]
+
+
+def conflicts() -> float:
+    """How many groups of events this process was told to decide anew."""
+    return APPENDS.labels("conflict")._value.get()  # type: ignore[no-any-return]  # noqa: SLF001  # prometheus has no getter
 
 
 async def test_what_was_told_too_long_ago_is_not_claimed(post: Mailing, sink: SmtpSink, start: StartSender) -> None:

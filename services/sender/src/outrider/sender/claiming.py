@@ -58,8 +58,9 @@ class Claims:
     async def claim(self, letter: Letter, day: Day) -> DeliveryStarted | NotClaimed:
         """The claim that this very call recorded, or why there is none. One call at a time for each `day`.
 
-        Raises NotYet where the projection has not seen what the job is about, or others claim faster. Whatever else it
-        raises, a claim that it may have recorded is given up.
+        Raises NotYet where the projection has not seen what the job is about, where something that the letter is made
+        of has changed since, or others claim faster. Whatever else it raises, a claim that it may have recorded is
+        given up.
         """
         job, own = letter.job, delivery.stream(letter.job.delivery_id)
         found = await self._look(_stops(letter))
@@ -72,6 +73,8 @@ class Claims:
         for _ in range(TRIES):
             if closed := next(filter(None, (why for _, why in found.values())), ""):
                 return NotClaimed(closed)
+            if any(found[stream][0] != version for stream, version in letter.versions.items()):
+                raise NotYet(0.2)  # the letter is to be made anew
             history = [] if job.attempt == 1 else await self._log.read_stream(job.account_id, own)
             events = self._decide(letter, day, limits, mine, delivery.fold(item.event for item in history))
             if isinstance(events, NotClaimed):
@@ -84,8 +87,6 @@ class Claims:
             except Conflict as conflict:
                 if own in conflict.streams:
                     return NotClaimed("claimed_before")
-                if f"credential-{job.credential_id}" in conflict.streams:
-                    raise NotYet(0.2) from None  # other limits may hold: the projection will say
                 await self._refresh(job.account_id, day)
                 found = {**found, **await self._read(job.account_id, found.keys() & set(conflict.streams))}
                 continue

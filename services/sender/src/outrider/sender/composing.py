@@ -1,7 +1,7 @@
 """Composing: one letter as the bytes that go into DATA. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from outrider.events.campaign import CampaignSettings, StepPlan
@@ -59,6 +59,8 @@ class Letter:
     """Of the from address of the first message of its thread."""
     postal_address: str | None = None
     """Of the account, for a footer."""
+    versions: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Of the streams that say what it is made of, as they stood before it was: its claim asserts these."""
 
     @property
     def step(self) -> StepPlan:

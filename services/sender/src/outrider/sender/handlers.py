@@ -92,7 +92,7 @@ class Sending:
             return _not_claimed(job, hindrance)
         async with desk.slot() as keep:
             line = desk.line
-            letter = await self._letters.letter(job, line.mailer)
+            letter = await self._letters.letter(job, line.mailer, line.version)
             if letter is None:
                 return _not_claimed(job, "content_gone")
             deadline = monotonic() + CLAIM_SECONDS

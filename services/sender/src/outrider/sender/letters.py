@@ -8,7 +8,7 @@ from uuid import UUID
 
 from outrider.events.access_tokens import AccessTokens, uses_oauth2
 from outrider.events.campaign import CampaignSettings, StepPlan
-from outrider.events.database import Pool
+from outrider.events.database import Pool, Row
 from outrider.events.delivery import SendStep
 from outrider.events.dkim_signing import DkimKey
 from outrider.events.ids import address_key, domain_key, domain_of
@@ -22,6 +22,13 @@ from outrider.sender.composing import CampaignPlan, Letter, Mailer, Person, comp
 from outrider.sender.smtp import Server
 
 TEMPLATES_KEPT = 2000
+PLAN = "select settings, steps from campaigns where campaign_id = $1"
+PLAN_WITH_VERSIONS = """
+select settings, steps,
+    coalesce((select version from gates where stream = $2), 0) as campaign_version,
+    coalesce((select version from gates where stream = $3), 0) as contact_version
+from campaigns where campaign_id = $1
+"""
 
 
 class Letters:
@@ -38,10 +45,23 @@ class Letters:
         """Of the credentials that log in with OAuth2."""
         self._templates: OrderedDict[tuple[UUID, int, int], Template | BadTemplate] = OrderedDict()
 
-    async def letter(self, job: SendStep, mailer: Mailer) -> Letter | None:
-        """All that the message is made of; None where the person, the campaign or the step is gone."""
-        plan = await self.plan(job.campaign_id)
-        if plan is None or job.position not in plan.steps:
+    async def letter(self, job: SendStep, mailer: Mailer, version: int) -> Letter | None:
+        """All that the message is made of; None where the person, the campaign or the step is gone.
+
+        `mailer` is the credential at that version of its stream. The versions of campaign and contact are read first:
+        what changes later is newer than what the claim asserts.
+        """
+        campaign, contact = f"campaign-{job.campaign_id}", f"contact-{job.contact_id}"
+        row = await self._tables.fetchrow(PLAN_WITH_VERSIONS, job.campaign_id, campaign, contact)
+        if row is None:
+            return None
+        versions = {
+            campaign: row["campaign_version"],
+            contact: row["contact_version"],
+            f"credential-{job.credential_id}": version,
+        }
+        plan = _plan_of(row)
+        if job.position not in plan.steps:
             return None
         template = await self.template(job.account_id, job.campaign_id, plan.steps[job.position])
         person = await self._person(job)
@@ -49,7 +69,7 @@ class Letters:
             return None
         domain = await self._thread_domain(job, mailer)
         address = await self.postal_address(job.account_id) if plan.settings.unsubscribe_footer else None
-        return Letter(job, person, mailer, plan, template, domain, address)
+        return Letter(job, person, mailer, plan, template, domain, address, versions)
 
     async def postal_address(self, account: UUID) -> str | None:
         """Of the account, for the footer of its mails."""
@@ -65,11 +85,8 @@ class Letters:
 
     async def plan(self, campaign: UUID) -> CampaignPlan | None:
         """Its settings and steps; None where it is not known."""
-        row = await self._tables.fetchrow("select settings, steps from campaigns where campaign_id = $1", campaign)
-        if row is None:
-            return None
-        steps = [StepPlan.model_validate(step) for step in row["steps"]["steps"]]
-        return CampaignPlan(CampaignSettings.model_validate(row["settings"]), {step.position: step for step in steps})
+        row = await self._tables.fetchrow(PLAN, campaign)
+        return None if row is None else _plan_of(row)
 
     async def template(self, account: UUID, campaign: UUID, step: StepPlan) -> Template | BadTemplate | None:
         """The step's compiled template as it stands; None where it is gone."""
@@ -137,6 +154,11 @@ class Letters:
     def render(self, letter: Letter, date: datetime) -> bytes:
         """The message as it goes into DATA. Raises CannotRender, BadHeader, BadTemplate."""
         return compose(letter, self._keys, self._settings.public_url, date)
+
+
+def _plan_of(row: Row) -> CampaignPlan:
+    steps = [StepPlan.model_validate(step) for step in row["steps"]["steps"]]
+    return CampaignPlan(CampaignSettings.model_validate(row["settings"]), {step.position: step for step in steps})
 
 
 def _signing(about: Json, secrets: Json) -> DkimKey | None:
