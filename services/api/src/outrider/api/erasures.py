@@ -87,7 +87,7 @@ def without(body: object, contact: str) -> object:
             return [without(one, contact) for one in cast("list[object]", body)]
         case dict():
             said = cast("Json", body)
-            names = (PERSONAL if contact in said.values() else frozenset()) | WORDS
+            names = PERSONAL | WORDS if contact in said.values() else WORDS
             gone: Json = dict.fromkeys((names | (SUPPRESSION if said.keys() >= SUPPRESSION else names)) & said.keys())
             empty: Json = {"custom": {}} if "custom" in gone else {}  # as a contact without any shows it
             return {**{name: without(value, contact) for name, value in said.items()}, **gone, **empty}
