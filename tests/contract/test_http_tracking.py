@@ -91,6 +91,18 @@ async def test_whoever_fetches_it_at_once_has_not_read_it(gateway: System, clien
     assert (await totals(client, path))["opened"] == 0
 
 
+async def test_whoever_fetches_what_is_not_known_as_accepted_has_not_read_it(
+    gateway: System, client: httpx.AsyncClient
+) -> None:
+    path, delivery = await mailed(gateway, client, timedelta(minutes=5), accepted=False)
+    async with httpx.AsyncClient(base_url=gateway.url, headers=READER) as reader:
+        assert (await reader.get(f"/t/o/{track_open(keys(gateway), delivery)}.gif")).status_code == 200
+        link = f"/t/c/{track_click(keys(gateway), delivery, 1, 'https://example.com/')}"
+        assert (await reader.get(link)).status_code == 302
+    campaign = await shown(client, path)
+    assert (campaign["totals"]["opened"], campaign["clicked"]) == (0, 0)
+
+
 async def test_only_a_post_unsubscribes_and_it_may_be_repeated(gateway: System, client: httpx.AsyncClient) -> None:
     path, delivery = await mailed(gateway, client, timedelta(minutes=5))
     link = f"/u/{unsubscribe(keys(gateway), delivery)}"

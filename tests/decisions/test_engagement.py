@@ -12,10 +12,19 @@ from outrider.api.engagement import (
     MOST_OPENS,
     TOO_SOON,
     Engagement,
+    accepted_at,
     counts,
     engagement,
     record_click,
     record_open,
+)
+from outrider.events.delivery import (
+    DeliveryDeferred,
+    DeliveryEvent,
+    DeliveryResolved,
+    DeliveryStarted,
+    DeliveryUnknown,
+    EmailSent,
 )
 from outrider.events.engagement import EmailOpened, LinkClicked
 from outrider.events.message import Event
@@ -25,6 +34,17 @@ ID = UUID("0190b7a4-0000-7000-8000-000000000001")
 BROWSER = "Mozilla/5.0 (X11; Linux) Gecko Thunderbird"
 _opened = partial(EmailOpened, delivery_id=ID, enrollment_id=ID, campaign_id=ID, contact_id=ID, position=1)
 _clicked = partial(LinkClicked, delivery_id=ID, enrollment_id=ID, campaign_id=ID, contact_id=ID, position=1)
+
+_about = partial(
+    DeliveryEvent,
+    delivery_id=ID,
+    enrollment_id=ID,
+    campaign_id=ID,
+    contact_id=ID,
+    credential_id=ID,
+    position=1,
+    attempt=1,
+)
 
 
 def opened(*, counts: bool) -> EmailOpened:
@@ -76,12 +96,26 @@ def test_of_what_counts_twenty_are_recorded() -> None:
 )
 def test_known_proxies_and_scanners_do_not_count(agent: str, person: bool) -> None:  # noqa: FBT001  # a table
     assert counts(agent, AT - timedelta(hours=1), AT) is person
-    assert counts(agent, None, AT) is person
 
 
 def test_nobody_reads_within_two_seconds() -> None:
     assert not counts(BROWSER, AT, AT + TOO_SOON - timedelta(milliseconds=1))
     assert counts(BROWSER, AT, AT + TOO_SOON)
+
+
+def test_nobody_reads_what_no_server_is_known_to_have_accepted() -> None:
+    assert not counts(BROWSER, None, AT)
+    later = AT + timedelta(minutes=5)
+    about = _about().model_dump()
+    started = DeliveryStarted(**about, claim=ID, day=AT.date(), counted=True, template_version=1, planned_at=AT)
+    deferred = DeliveryDeferred(**about, by="recipient_server", status_code="451", not_before=AT, first_attempt_at=AT)
+    sent = EmailSent(**about, planned_at=AT, sent_at=later, status_code="250")
+    unknown = DeliveryUnknown(**about, reason="lost_after_data", at=AT)
+    not_sent = DeliveryResolved(**about, outcome="not_sent", at=later)
+    for waits in ([], [started], [started, deferred], [started, unknown, not_sent], [started, unknown, started]):
+        assert accepted_at(waits) is None
+    assert accepted_at([started, unknown]) == AT
+    assert accepted_at([started, deferred, started, sent]) == accepted_at([started, unknown, sent]) == later
 
 
 def test_the_rule_is_written_down() -> None:

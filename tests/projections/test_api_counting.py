@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
+from outrider.api.paging import NEWEST
 from outrider.api.queries_campaigns import BOUNCES, ONE, RECENT_BOUNCES, rates
+from outrider.api.sends import OF_STATE
 from tests.support.api_events import ACCOUNT, CAMPAIGN, CREDENTIAL, at, contact, enrollment, facts
 
 
@@ -89,3 +91,12 @@ def test_rates_have_one_decimal_and_are_zero_of_nothing() -> None:
     of_three = {"bounced": 1, "sends": 3, "opened": 2, "replied": 1, "sent": 3}
     assert rates(of_three) == {"bounce_rate": 33.3, "open_rate": 66.7, "reply_rate": 33.3}
     assert set(rates(dict.fromkeys(of_three, 0)).values()) == {0.0}
+
+
+async def test_sends_of_one_state_are_found_without_looking_at_the_others(urls: Mapping[str, str]) -> None:
+    async with facts(urls) as found:
+        values = (ACCOUNT, NEWEST, 101, None, "failed")
+        plan = await found.tables.fetch(f"explain {OF_STATE}", *values)
+        text = "\n".join(row["QUERY PLAN"] for row in plan)
+        assert "sends_state" in text, text
+        assert "state = 'failed'" in text.partition("Index Cond")[2].splitlines()[0], text

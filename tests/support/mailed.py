@@ -14,8 +14,10 @@ from tests.support.http import CREDENTIAL, STEP
 from tests.support.system import System
 
 
-async def mailed(gateway: System, client: httpx.AsyncClient, ago: timedelta) -> tuple[str, UUID]:
-    """A campaign whose one message was accepted so long ago; its path, and the message."""
+async def mailed(
+    gateway: System, client: httpx.AsyncClient, ago: timedelta, *, accepted: bool = True
+) -> tuple[str, UUID]:
+    """A campaign whose one message was accepted so long ago, or is on its way since; its path, and the message."""
     rows = [{"email": f"{new_id()}@tracking.example"}]
     people = (await client.post("/contact_imports", json={"contact_import": {"name": "One", "contacts": rows}})).json()
     body = {"campaign": {"name": "Tracked", "smtp_credentials": [CREDENTIAL], "sequence_steps": [STEP]}}
@@ -36,7 +38,8 @@ async def mailed(gateway: System, client: httpx.AsyncClient, ago: timedelta) -> 
     at = datetime.now(UTC) - ago
     begun = DeliveryStarted(**said, claim=new_id(), day=at.date(), counted=True, template_version=1, planned_at=at)
     sent = EmailSent(**said, planned_at=at, sent_at=at, status_code="250")
-    position = await record(gateway, client, f"delivery-{said['delivery_id']}", begun, sent)
+    events = (begun, sent) if accepted else (begun,)
+    position = await record(gateway, client, f"delivery-{said['delivery_id']}", *events)
     await client.get("/account", headers={"Outrider-Min-Position": str(position)})
     return path, said["delivery_id"]
 

@@ -28,7 +28,7 @@ class WebhookCreated(WebhookShown):
 
 
 class SecretRotated(Answer):
-    """The new secret, this once. The former one signs too for 24 hours."""
+    """The new secret, this once. The former one signs too for 24 hours, or until four more rotations."""
 
     id: UUID
     secret: str

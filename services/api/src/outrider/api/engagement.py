@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from outrider.events.aggregate import Aggregate
+from outrider.events.delivery import DeliveryResolved, DeliveryStarted, DeliveryUnknown, EmailSent
 from outrider.events.engagement import EmailOpened, LinkClicked
 from outrider.events.message import Event
 
@@ -75,6 +76,25 @@ def record_click(clicked: LinkClicked, state: Engagement) -> Sequence[Event]:
 
 
 def counts(user_agent: str, sent_at: datetime | None, at: datetime) -> bool:
-    """Whether a person may have done it: not a known scanner or proxy, nor within 2 s of the message's acceptance."""
-    soon = sent_at is not None and at - sent_at < TOO_SOON
+    """Whether a person may have done it: not a known scanner or proxy, nor before 2 s after the message's acceptance.
+
+    What is not known to be accepted, so that `sent_at` is None, can only have been looked at in the server.
+    """
+    soon = sent_at is None or at - sent_at < TOO_SOON
     return not soon and not _MACHINES.search(user_agent.strip())
+
+
+def accepted_at(delivery: Sequence[Event]) -> datetime | None:
+    """When a server accepted the message, or may have; None where none is known to have."""
+    at: datetime | None = None
+    for event in delivery:
+        match event:
+            case EmailSent():
+                at = event.sent_at
+            case DeliveryUnknown():
+                at = event.at
+            case DeliveryStarted() | DeliveryResolved(outcome="not_sent"):
+                at = None
+            case _:
+                pass
+    return at

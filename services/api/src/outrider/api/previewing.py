@@ -96,7 +96,7 @@ def _chosen(steps: Sequence[Json], position: str | None) -> Sequence[Json]:
     """All of them, or the one. Raises ValidationFailed, SequenceStepNotFound."""
     if position is None:
         return steps
-    if not (position.isascii() and position.isdecimal()):
+    if not (position.isascii() and position.isdecimal() and position.strip("0")):
         raise ValidationFailed([{"field": "position", "message": "must be a number from 1"}])
     found = [step for step in steps if str(step["position"]) == position.lstrip("0")]
     if not found:

@@ -11,13 +11,13 @@ from uuid import UUID, uuid5
 from litestar import Response, get, post
 
 from outrider.api.describing import tells
-from outrider.api.engagement import Engagement, counts, engagement, record_click, record_open
+from outrider.api.engagement import Engagement, accepted_at, counts, engagement, record_click, record_open
 from outrider.api.gateway import Asked, Call
 from outrider.api.idempotency import SERVER_ERRORS
 from outrider.api.problems import Late, NotFound, Rejected, ServiceUnavailable
 from outrider.events.contact import UnsubscribeContact
 from outrider.events.database import passing
-from outrider.events.delivery import DeliveryStarted, EmailSent
+from outrider.events.delivery import DeliveryStarted
 from outrider.events.engagement import EmailOpened, LinkClicked
 from outrider.events.errors import Conflict
 from outrider.events.ids import new_id
@@ -137,7 +137,7 @@ async def _record_open(call: Call, mailed: Mailed, user_agent: str) -> None:
         contact_id=mailed.contact_id,
         position=mailed.position,
         opened_at=now,
-        counts=counts(user_agent, mailed.sent_at, now),
+        counts=counts(user_agent, await _sent_at(call, mailed), now),
     )
     await _record(call, mailed, "open", partial(record_open, opened))
 
@@ -159,7 +159,7 @@ async def _record_click(call: Call, click: Click, user_agent: str) -> None:
         position=mailed.position,
         link_number=click.link_number,
         clicked_at=now,
-        counts=counts(user_agent, mailed.sent_at, now),
+        counts=counts(user_agent, await _sent_at(call, mailed), now),
     )
     await _record(call, mailed, "click", partial(record_click, clicked))
 
@@ -177,6 +177,19 @@ async def _record(call: Call, mailed: Mailed, what: str, decide: Callable[[Engag
         return
     if not done.events:
         ENGAGEMENTS_LEFT_OUT.labels(what).inc()
+
+
+async def _sent_at(call: Call, mailed: Mailed) -> datetime | None:
+    """When it was accepted, as far as that is known by now: our tables may be behind the log."""
+    if mailed.sent_at is not None:
+        return mailed.sent_at
+    try:
+        history = await call.gateway.log.read_stream(None, f"delivery-{mailed.delivery_id}")
+    except Exception as error:
+        if not (isinstance(error, TimeoutError) or passing(error)):
+            raise
+        return None
+    return accepted_at([item.event for item in history])
 
 
 async def _mailed(call: Call, purpose: Purpose, text: str) -> Mailed:
@@ -201,7 +214,7 @@ async def _of_delivery(call: Call, delivery: UUID) -> Mailed:
             row["sent_at"],
         )
     history = await call.gateway.log.read_stream(None, f"delivery-{delivery}")
-    sent_at = next((item.event.sent_at for item in history if isinstance(item.event, EmailSent)), None)
+    sent_at = accepted_at([item.event for item in history])
     for item in history:
         if isinstance(event := item.event, DeliveryStarted):
             return Mailed(

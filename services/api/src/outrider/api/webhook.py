@@ -24,7 +24,7 @@ from outrider.events.webhook import (
 OVERLAP: Final = timedelta(hours=24)
 """For so long after a rotation the former secret signs too."""
 MOST_FORMER: Final = 4
-"""That sign beside the newest: a header of a customer's web server has its limit."""
+"""That sign beside the newest: a header of a customer's web server has its limit. The answer says so."""
 
 
 @dataclass(frozen=True, slots=True)
