@@ -7,7 +7,7 @@ import pytest
 from outrider.api.bodies import Body, Context, NewApiKey, validated
 from outrider.api.bodies_campaigns import NewCampaignBody
 from outrider.api.bodies_contacts import NewContactBody
-from outrider.api.problems import ValidationFailed
+from outrider.events.errors import ValidationFailed
 from tests.support.http import CAMPAIGN, CREDENTIAL, STEP
 
 PRODUCTION = Context(allow_insecure_hosts=False)

@@ -17,8 +17,8 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from outrider.api.json_text import Path, field_name, mended
-from outrider.api.problems import ValidationFailed
 from outrider.events.campaign import LAST_BATCH_NUMBER
+from outrider.events.errors import ValidationFailed
 from outrider.events.ids import BadAddress, parse_address
 
 B = TypeVar("B", bound="Body")

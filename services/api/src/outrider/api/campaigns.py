@@ -22,7 +22,6 @@ from outrider.api.bodies_credentials import NewSmtpCredential
 from outrider.api.credentials import credential_entries, new_credential
 from outrider.api.describing import PAGE, tells
 from outrider.api.gateway import Asked, Call
-from outrider.api.problems import ValidationFailed
 from outrider.events import vault
 from outrider.events.campaign import (
     CampaignIsPaused,
@@ -43,6 +42,7 @@ from outrider.events.campaign import (
     PlanTooLong,
     ResumeCampaign,
 )
+from outrider.events.errors import ValidationFailed
 from outrider.events.ids import new_id
 from outrider.events.message import Json
 from outrider.events.outreach import OutreachNotFound

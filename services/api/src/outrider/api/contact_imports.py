@@ -16,7 +16,7 @@ from outrider.api.front import IMPORT_BYTES
 from outrider.api.gateway import Asked, Call
 from outrider.api.importing import Intake, rejects_name
 from outrider.api.paging import as_id
-from outrider.api.problems import ClientGone, Rejected, ValidationFailed
+from outrider.api.problems import ClientGone, Rejected
 from outrider.api.staging import CsvUpload, intake, settled, stage_rows
 from outrider.api.uploads import Upload
 from outrider.events import vault
@@ -28,6 +28,7 @@ from outrider.events.contact import (
     NoContactsProvided,
 )
 from outrider.events.database import Row
+from outrider.events.errors import ValidationFailed
 from outrider.events.ids import new_id
 from outrider.events.message import Json
 

@@ -15,7 +15,6 @@ from outrider.api.describing import PAGE, tells
 from outrider.api.gateway import Asked, Call
 from outrider.api.merging_credentials import merged, named_in
 from outrider.api.paging import as_id
-from outrider.api.problems import ValidationFailed
 from outrider.events import vault
 from outrider.events.credential import (
     AddCredential,
@@ -25,6 +24,7 @@ from outrider.events.credential import (
     RemoveCredential,
     SmtpCredentialNotFound,
 )
+from outrider.events.errors import ValidationFailed
 from outrider.events.ids import new_id
 from outrider.events.inquiries import Inquiry
 from outrider.events.message import Json

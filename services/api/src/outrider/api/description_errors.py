@@ -12,7 +12,6 @@ from outrider.api.problems import (
     RateLimited,
     ServiceUnavailable,
     Unauthorized,
-    ValidationFailed,
 )
 from outrider.events.account import AccountNotFound, ApiKeyNotFound
 from outrider.events.campaign import CampaignNotFound, SequenceStepNotFound
@@ -20,7 +19,7 @@ from outrider.events.contact import ContactImportNotFound, ContactNotFound, Supp
 from outrider.events.credential import SmtpCredentialNotFound
 from outrider.events.delivery import SendNotFound
 from outrider.events.enrollment import EnrollmentNotFound
-from outrider.events.errors import Refused
+from outrider.events.errors import Refused, ValidationFailed
 from outrider.events.outreach import OutreachNotFound
 from outrider.events.webhook import DeliveryNotFound, WebhookNotFound
 

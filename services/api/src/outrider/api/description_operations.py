@@ -24,9 +24,8 @@ from outrider.api.problems import (
     ServiceUnavailable,
     Unauthorized,
     UnsupportedMediaType,
-    ValidationFailed,
 )
-from outrider.events.errors import Expired, Refused
+from outrider.events.errors import Expired, Refused, ValidationFailed
 
 JSON: Final = "application/json"
 NO_BODY: Final = frozenset({"GET", "DELETE"})

@@ -15,7 +15,6 @@ from outrider.api.describing import PAGE, Query, tells
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import as_id
 from outrider.api.presenting import enrolled, people
-from outrider.api.problems import ValidationFailed
 from outrider.api.reasons import REASONS
 from outrider.events.campaign import (
     LAST_BATCH_NUMBER,
@@ -27,6 +26,7 @@ from outrider.events.campaign import (
 from outrider.events.contact import ContactImportFailed, ContactImportNotFound, ContactNotFound
 from outrider.events.database import Row
 from outrider.events.enrollment import ContactAlreadyEnrolled, ContactSkipped, EnrollmentNotFound
+from outrider.events.errors import ValidationFailed
 from outrider.events.ids import new_id
 from outrider.events.message import Json
 

@@ -13,10 +13,11 @@ from outrider.api.answers_people import PublicEventShown
 from outrider.api.describing import PAGE, Query, tells
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import page
-from outrider.api.problems import Unauthorized, ValidationFailed
+from outrider.api.problems import Unauthorized
 from outrider.api.public_events import TYPES, PublicEvent, unknown_filters
 from outrider.api.streaming import BATCH, Wish
 from outrider.events.campaign import CampaignNotFound
+from outrider.events.errors import ValidationFailed
 
 WISHES: Final = (
     Query("types", "A comma list of `*`, `enrollment.*` and the like, and types."),

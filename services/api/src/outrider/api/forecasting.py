@@ -10,7 +10,7 @@ from outrider.api import queries_campaigns as queries
 from outrider.api.answers_campaigns import Forecast
 from outrider.api.describing import Query, tells
 from outrider.api.gateway import Asked
-from outrider.api.problems import ValidationFailed
+from outrider.events.errors import ValidationFailed
 from outrider.events.message import Json
 
 DAYS: Final = 7

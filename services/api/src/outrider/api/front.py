@@ -38,6 +38,8 @@ T = TypeVar("T")
 MIB: Final = 1024 * 1024
 IMPORT_BYTES: Final = 256 * MIB
 MOST_QUERY_FIELDS: Final = 100
+MOST_DIGITS: Final = 18
+"""Of a Content-Length: more of them are as much too many."""
 SEND_SECONDS: Final = 60.0
 """A client that takes nothing for so long is cut off."""
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -263,7 +265,7 @@ def _upload(receive: Receive, headers: Mapping[str, str], rule: Rule) -> Upload 
 
 def _announced(headers: Mapping[str, str]) -> int:
     length = headers.get("content-length", "0")
-    return int(length) if length.isdecimal() else 0
+    return int(length[:MOST_DIGITS]) if length.isdecimal() else 0
 
 
 async def _read(receive: Receive, headers: Mapping[str, str], rule: Rule) -> bytes:

@@ -15,7 +15,7 @@ from outrider.api.idempotency import Held, Idempotency
 from outrider.api.json_text import unsound
 from outrider.api.limits import RateLimit
 from outrider.api.paging import Page, page
-from outrider.api.problems import Late, Rejected, ValidationFailed
+from outrider.api.problems import Late, Rejected
 from outrider.api.public_events import Showing
 from outrider.api.streaming import Streams
 from outrider.api.uploads import Upload
@@ -24,6 +24,7 @@ from outrider.events.bus import Bus
 from outrider.events.clock import Clock
 from outrider.events.commands import Verdict
 from outrider.events.database import Pool
+from outrider.events.errors import ValidationFailed
 from outrider.events.log import Log
 from outrider.events.message import Command, Event
 from outrider.events.projector import Reader

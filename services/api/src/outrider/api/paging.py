@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from outrider.api.problems import ValidationFailed
 from outrider.events.database import Row
+from outrider.events.errors import ValidationFailed
 
 DEFAULT: Final = 100
 MOST: Final = 1000

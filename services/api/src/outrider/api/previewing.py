@@ -15,10 +15,10 @@ from outrider.api.answers_campaigns import Preview
 from outrider.api.describing import Query, tells
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import as_id
-from outrider.api.problems import ValidationFailed
 from outrider.events import vault
 from outrider.events.campaign import SequenceStepNotFound
 from outrider.events.contact import ContactNotFound
+from outrider.events.errors import ValidationFailed
 from outrider.events.message import Json
 from outrider.events.rendering import BadTemplate, CannotRender, Merge, Rendered, compile_step, merge_of, sample
 from outrider.events.rendering_footer import add_footer

@@ -10,7 +10,6 @@ import msgspec
 from outrider.events.commands import Verdict
 from outrider.events.database import passing
 from outrider.events.errors import Refused, TimedOut
-from outrider.events.errors import ValidationFailed as ValidationFailed  # noqa: PLC0414  # also the gateway's own
 from outrider.events.message import Json
 from outrider.events.telemetry import logger
 

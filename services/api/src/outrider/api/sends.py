@@ -12,11 +12,11 @@ from outrider.api.bodies import ResolveBody
 from outrider.api.describing import PAGE, Query, tells
 from outrider.api.gateway import Asked, Call
 from outrider.api.paging import as_id
-from outrider.api.problems import ValidationFailed
 from outrider.events import vault
 from outrider.events.campaign import CampaignNotFound
 from outrider.events.database import Row
 from outrider.events.delivery import ResolveSend, SendAlreadyResolved, SendInFlight, SendNotFound
+from outrider.events.errors import ValidationFailed
 from outrider.events.ids import domain_of, new_id
 from outrider.events.message import Json
 from outrider.events.tokens import message_id

@@ -11,7 +11,6 @@ from outrider.api.answers_campaigns import StepShown
 from outrider.api.bodies_campaigns import MOST_STEPS, SequenceStepBody, Step
 from outrider.api.describing import tells
 from outrider.api.gateway import Asked, Call
-from outrider.api.problems import ValidationFailed
 from outrider.events import vault
 from outrider.events.campaign import (
     TEXTS,
@@ -24,6 +23,7 @@ from outrider.events.campaign import (
     StepPlan,
 )
 from outrider.events.database import Row
+from outrider.events.errors import ValidationFailed
 from outrider.events.ids import new_id
 from outrider.events.message import Json
 from outrider.events.vault import Entry
