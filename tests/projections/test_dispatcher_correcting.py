@@ -1,18 +1,21 @@
 """What the dispatcher makes of a wrong verdict that is withdrawn, and of somebody who is away until a day."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
 import pytest
 
+from outrider.dispatcher.desk import Desk
 from outrider.dispatcher.projections import facts
 from outrider.dispatcher.returning import working_day_after
+from outrider.dispatcher.setting_right import correct_enrollment
 from outrider.dispatcher.stopping import stop_enrollment
 from outrider.events.campaign import CampaignSettings, StepPlan, StepsRetimed
 from outrider.events.contact import ContactCorrected, ContactUnsubscribed
-from outrider.events.delivery import SendStep
+from outrider.events.delivery import DeliveryDeferred, SendStep
 from outrider.events.enrollment import (
     EnrollmentBounced,
     EnrollmentCorrected,
@@ -20,15 +23,17 @@ from outrider.events.enrollment import (
     EnrollmentUnsubscribed,
     StepReopened,
 )
+from outrider.events.errors import NotYet
 from outrider.events.ids import new_id
 from outrider.events.inbound import (
     AutoReplyReceived,
     BounceReceived,
+    InboundReclassified,
     OptOutReceived,
     ReclassifyInbound,
     ReplyReceived,
 )
-from outrider.events.log import Log
+from outrider.events.log import Appended, Expect, Log, Repeated, Write
 from outrider.events.message import Event
 from outrider.events.projector import Reader, caught_up
 from outrider.events.todo import Todo
@@ -156,3 +161,54 @@ async def test_a_verdict_withdrawn_before_it_was_followed_ends_nothing(found: Of
         await found.events(f"enrollment-{job.enrollment_id}"),
         await found.events(f"contact-{job.contact_id}"),
     )
+
+
+class Overtaken(Log):
+    """Something else is recorded right before an append to this stream."""
+
+    def __init__(self, desk: Desk, stream: str, by: Callable[[], Awaitable[None]]) -> None:
+        """`by` records it."""
+        super().__init__(desk.log_pool, desk.clock)
+        self._stream = stream
+        self._by = by
+
+    async def append(self, account: UUID, *parts: Write | Expect) -> Appended | Repeated:
+        """After the other one."""
+        if any(isinstance(part, Write) and part.stream == self._stream for part in parts):
+            await self._by()
+        return await super().append(account, *parts)
+
+
+async def test_a_step_whose_attempt_ends_while_it_is_opened_again_is_told_as_the_next_attempt(found: Office) -> None:
+    campaign, _ = await found.campaign(steps=TWO)
+    await found.dispatched(campaign, await found.import_people("a@example.com"))
+    job = await found.job()
+    await found.claim(job)
+    enrolled = f"enrollment-{job.enrollment_id}"
+    await found.receive(job, came(found, job, ReplyReceived))
+    await found.until("the reply ends it", partial(found.has, enrolled, EnrollmentReplied))
+    now = found.desk.clock.now()
+    about = {name: value for name, value in fields_of(job).items() if name != "attempt"}
+    [answer] = await found.desk.log.read_stream(found.account, f"inbound-{job.enrollment_id}")
+    said = InboundReclassified(
+        **about,
+        inbound=answer.cause,
+        was="reply",
+        verdict="ignore",
+        was_hard=False,
+        reply=None,
+        bounce=None,
+        opted_out=False,
+        complained=False,
+        at=now,
+    )
+    item = Todo("correct_enrollment", "overtaken", found.account, now, data={"event": said.as_json()})
+    deferred = DeliveryDeferred(
+        **fields_of(job), by="recipient_server", status_code="4", not_before=now, first_attempt_at=now
+    )
+    overtaken = Overtaken(found.desk, enrolled, partial(found.report, job, deferred))
+    with pytest.raises(NotYet):
+        await correct_enrollment(replace(found.desk, log=overtaken), item)
+    await correct_enrollment(found.desk, item)
+    reopened = [event for event in await found.events(enrolled) if isinstance(event, StepReopened)]
+    assert [(step.position, step.attempt) for step in reopened] == [(1, 2), (2, 1)]

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import pairwise
 from uuid import UUID
 
 import pytest
 
-from outrider.dispatcher.plans import OPEN_PLAN, open_plan
+from outrider.dispatcher.plans import OPEN_PLAN, Limited, open_plan, within_plans
+from outrider.dispatcher.projections import facts
 from outrider.dispatcher.telling import lanes
 from outrider.events.account import ChangePlan
 from outrider.events.campaign import (
@@ -25,6 +27,7 @@ from outrider.events.campaign import (
     StepsRetimed,
 )
 from outrider.events.claims import Places
+from outrider.events.clock import Clock
 from outrider.events.contact import SuppressAddress
 from outrider.events.credential import CredentialDisabled
 from outrider.events.drain import Drain
@@ -35,6 +38,7 @@ from tests.support.dispatcher import SECONDS, Office, office
 
 AT_ONCE = (StepPlan(position=1, delay_minutes=0, thread=False), StepPlan(position=2, delay_minutes=0, thread=True))
 ONE = AT_ONCE[:1]
+DONE = "select count(*) from todos where kind = 'send_step' and done_at is not null"
 LOCK_AWAITED = """
 select true from pg_locks
 where locktype = 'advisory' and not granted
@@ -101,6 +105,61 @@ async def test_what_is_over_the_plan_waits_for_a_higher_limit_or_the_next_period
     await found.desk.work.execute("update todos set due_at = now() where kind = 'open_plan' and done_at is null")
     await found.job()
     assert await waits(found, 0)
+
+
+async def test_nothing_is_told_under_a_plan_while_it_is_not_known_what_was_sent(found: Office) -> None:
+    await found.do(ChangePlan, monthly_limit=2)
+    campaign, _ = await found.campaign(
+        CampaignSettings(min_wait_seconds=0, max_wait_seconds=0), credentials=2, steps=ONE
+    )
+    await found.dispatched(campaign, await found.import_people(*(f"p{n}@example.com" for n in range(4))))
+    jobs = [await found.job(), await found.job()]
+    async with found.desk.tables.acquire() as db, db.transaction():
+        await db.fetchval("select position from checkpoints where reader = $1 for update", facts.name)
+        for job in jobs:
+            await found.send(job)
+
+        async def closed() -> bool:
+            return int(await found.desk.work.fetchval(DONE)) == len(jobs)
+
+        await found.until("what was told is settled", closed)
+        assert set((await lanes(found.desk)).values()) == {Places(0, 0)}
+    await found.until("the rest waits", partial(waits, found, 2))
+    assert found.told == []
+
+
+async def test_a_plan_opens_with_the_month_however_often_it_was_seen_used_up_in_the_one_before(found: Office) -> None:
+    """Also where the to-do of that month is done already, and the clock goes past midnight in between."""
+    await found.do(ChangePlan, monthly_limit=1)
+    campaign, _ = await found.campaign(CampaignSettings(min_wait_seconds=0, max_wait_seconds=0), steps=ONE)
+    await found.dispatched(campaign, await found.import_people("a@example.com", "b@example.com"))
+    await found.send(await found.job())
+    await found.until("the other one waits", partial(waits, found, 1))
+    await found.desk.work.execute("update todos set done_at = now() where kind = 'open_plan'")
+    month = found.desk.clock.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    begins = (month + timedelta(days=32)).replace(day=1)
+    ends = Turning(begins)
+    credential = await found.desk.tables.fetchval("select credential_id from credentials")
+    limited = {credential: Limited(found.account, campaign)}
+    given = await within_plans(replace(found.desk, clock=ends), {credential: Places(9, 9)}, limited)
+    assert given == {credential: Places(0, 0)}
+    rows = await found.desk.work.fetch("select due_at from todos where kind = 'open_plan' and done_at is null")
+    assert [row["due_at"] for row in rows] == [begins]
+
+
+class Turning(Clock):
+    """Asked once it is just before a moment, and after it ever after."""
+
+    def __init__(self, turns: datetime) -> None:
+        """Not asked yet."""
+        super().__init__(turns, turns, 1)
+        object.__setattr__(self, "turned", [])
+
+    def now(self) -> datetime:
+        """Before it, then after it."""
+        turned: list[bool] = self.__dict__["turned"]
+        turned.append(True)
+        return self.virtual + timedelta(seconds=-1 if len(turned) == 1 else 1)
 
 
 async def test_what_is_told_is_counted_while_many_plans_wait_to_be_opened(found: Office) -> None:

@@ -14,8 +14,8 @@ from uuid import UUID
 from outrider.dispatcher import facts
 from outrider.dispatcher.desk import Desk
 from outrider.dispatcher.holds import hold, release, retime_campaign
-from outrider.events import todo
 from outrider.events.claims import LOCK_LANES, Places
+from outrider.events.database import Db
 from outrider.events.gates import plan_closed
 from outrider.events.todo import Todo
 
@@ -26,6 +26,10 @@ where account_id = any($1) and kind = 'send_step' and done_at is null
     and (claimed or not_before > $2 and leased_by is not null)
 group by account_id
 """
+OPEN_AT = """
+insert into todos (kind, key, account_id, owner, due_at) values ('open_plan', $1, $2, $2, $3)
+on conflict (kind, key) do update set done_at = null, leased_by = null, not_before = null, attempts = 0, dead_at = null
+"""  # whoever is at it loses its lease, so that nothing is closed unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +48,17 @@ async def within_plans(
     What is told and not settled comes off. Campaigns of an account that has used up its plan are held.
     """
     accounts = {mine.account_id for mine in limited.values()}
+    now = desk.clock.now()  # one for all of it: a month may end meanwhile
     rows = await desk.work.fetch(UNDER_WAY, list(accounts), desk.clock.real())
     under_way: dict[UUID, int] = {row["account_id"]: row["n"] for row in rows}
-    await desk.facts.reach(desk.todos.position)  # else a settled one may be in neither figure, for a moment
+    if not await desk.facts.reach(desk.todos.position):
+        return dict.fromkeys(limited, Places(0, 0))  # a settled one may be in neither figure
     shared: dict[UUID, Places] = {}
     for account in accounts:
         mine = [lane for lane, owner in limited.items() if owner.account_id == account]
-        limit, sends = await facts.plan_use(desk.tables, account, desk.clock.now())
+        limit, sends = await facts.plan_use(desk.tables, account, now)
         if plan_closed(limit, sends):
-            await _wait(desk, account, {limited[lane].campaign_id for lane in mine})
+            await _wait(desk, account, {limited[lane].campaign_id for lane in mine}, now)
             shared |= dict.fromkeys(mine, Places(0, 0))
         elif limit is not None:
             random.shuffle(mine)  # one that has nothing to tell after all must not take the last place every time
@@ -72,10 +78,10 @@ def share_out(room: int, wanted: Mapping[UUID, Places]) -> Mapping[UUID, Places]
     return {lane: Places(n, min(n, wanted[lane].firsts)) for lane, n in given.items()}
 
 
-async def _wait(desk: Desk, account: UUID, campaigns: set[UUID]) -> None:
+async def _wait(desk: Desk, account: UUID, campaigns: set[UUID], now: datetime) -> None:
     """Nothing of these is told before the plan opens again."""
     async with desk.work.acquire() as db, db.transaction():
-        await todo.add(db, [_next_period(account, desk.clock.now())])
+        await _open_next_period(db, account, now)
         await hold(db, dict.fromkeys(campaigns, _reason(account)))
 
 
@@ -90,7 +96,8 @@ async def open_plan(desk: Desk, item: Todo) -> None:
         waiting: Sequence[UUID] = [row["id"] for row in rows]
         limit, sends = await facts.plan_use(desk.tables, account, now)
         if plan_closed(limit, sends):
-            await todo.add(db, [_next_period(account, now)] if waiting else [])
+            if waiting:
+                await _open_next_period(db, account, now)
             return
         for campaign in waiting:
             await retime_campaign(db, account, campaign, "plan_opened", now)
@@ -101,8 +108,8 @@ def _reason(account: UUID) -> str:
     return f"plan:{account}"
 
 
-def _next_period(account: UUID, now: datetime) -> Todo:
-    """Due when the next UTC calendar month begins."""
+async def _open_next_period(db: Db, account: UUID, now: datetime) -> None:
+    """`open_plan` is due when the next UTC calendar month begins, whether or not it was done for that month before."""
     month = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     begins = month.replace(year=month.year + month.month // 12, month=month.month % 12 + 1)
-    return Todo(OPEN_PLAN, f"{account}:{begins:%Y-%m}", account, begins, owner=account)
+    await db.execute(OPEN_AT, f"{account}:{begins:%Y-%m}", account, begins)
