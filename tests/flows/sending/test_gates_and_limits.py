@@ -89,7 +89,7 @@ async def test_a_letter_that_was_made_before_a_change_is_not_claimed(
 ) -> None:
     async with start() as service:
         letters = Letters(service.settings, service.log_pool, service.tables)
-        claims = Claims(service.log, service.tables, service.clock, lambda *_: None)
+        claims = Claims(service.log, service.tables, service.clock, given_up)
         [gates, *_] = service.readers
         for what in ("contact", "credential", "campaign"):
             credential = await post.credential(sink.port)
@@ -109,6 +109,11 @@ async def test_a_letter_that_was_made_before_a_change_is_not_claimed(
                 with pytest.raises(NotYet):
                     await claims.claim(letter, day)
             assert await post.of(job) == []
+
+
+def given_up(account: UUID, claim: DeliveryStarted, cause: UUID) -> None:
+    """No claim is in doubt here."""
+    raise AssertionError(f"{claim} of {account} by {cause}")
 
 
 def changes(post: Mailing, one: Person, credential: UUID) -> Mapping[str, tuple[str, Event]]:
