@@ -252,7 +252,7 @@ def test_a_killed_sandbox_keeps_its_record_and_does_what_was_left(tmp_path: Path
     world.start()
     replied = world.send("hal+reply1@example.com")
     eventually(lambda: world.answers_to(replied))
-    pending = world.send("ida+reply1+open@example.com")  # an image is loaded after 2.5 s
+    pending = world.send("ida+reply1+open@example.com")  # an image is loaded after 5 s
     world.stop(signal.SIGKILL)
     with (tmp_path / "sandbox" / "journal.jsonl").open("a") as journal:
         journal.write('{"kind": "acc')  # as if it had been cut short

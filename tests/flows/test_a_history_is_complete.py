@@ -33,6 +33,7 @@ async def test_a_history_has_every_event_of_its_enrollment_and_the_words_that_be
     story.client.pause(campaign_id)
     story.client.resume(campaign_id)
     story.client.until(campaign_id, "completed", lambda shown: shown.completed_at is not None)
+    story.client.until(campaign_id, "eager opened", lambda shown: shown.totals.opened == 1)
 
     enrolled = cast("Rows", story.client.get(f"/campaigns/{campaign_id}/enrollments").body)
     told: dict[str, Rows] = {}

@@ -36,8 +36,9 @@ from outrider.local.smtp_server import DROP, SIZE_MAX, Answer, Moment, Rule, Smt
 
 LONGEST_SECONDS = 5.0
 """Nobody takes longer, in real seconds, for what takes business hours: on an ordinary clock one would wait for ever."""
-OPEN_SECONDS = 2.5
-"""Nobody loads an image sooner after the message came: what is fetched within 2 s is a scanner's and no open."""
+OPEN_SECONDS = 5.0
+"""Nobody loads an image sooner after the message came: what is fetched before its acceptance is recorded, or within 2 s
+of that, is a scanner's and no open, and a busy machine may record late."""
 SLOW_SECONDS = 1.0
 """A slow server answers so long after it wrote a letter down."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
