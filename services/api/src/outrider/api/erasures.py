@@ -88,7 +88,9 @@ def without(body: object, contact: str) -> object:
         case dict():
             said = cast("Json", body)
             names = PERSONAL | WORDS if contact in said.values() else WORDS
-            gone: Json = dict.fromkeys((names | (SUPPRESSION if said.keys() >= SUPPRESSION else names)) & said.keys())
+            if said.keys() >= SUPPRESSION:
+                names |= SUPPRESSION
+            gone: Json = dict.fromkeys(names & said.keys())
             empty: Json = {"custom": {}} if "custom" in gone else {}  # as a contact without any shows it
             return {**{name: without(value, contact) for name, value in said.items()}, **gone, **empty}
         case _:
